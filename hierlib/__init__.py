@@ -1,0 +1,63 @@
+"""Coarse-to-fine image coding for machine perception: one byte string a picture, and any prefix of it decodes.
+
+>>> codec = hierlib.load("tiny")              # doctest: +SKIP
+>>> stream = codec.encode(image)              # doctest: +SKIP
+>>> codec.decode(stream[:400])                # doctest: +SKIP
+
+``import hierlib`` is quick: what it offers is imported when it is first touched.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import compat
+
+if TYPE_CHECKING:
+    from .codec.protocol import Decoded, ProgressiveCodec
+    from .codec.weights import load
+    from .errors import HierlibError
+    from .evaluation import evaluate
+    from .hierarchy.tree import Hierarchy
+
+__version__ = "0.1.0"
+__all__ = ["Decoded", "Hierarchy", "HierlibError", "ProgressiveCodec", "__version__", "evaluate", "load"]
+
+_HOME = {
+    "load": "codec.weights",
+    "Decoded": "codec.protocol",
+    "ProgressiveCodec": "codec.protocol",
+    "HierlibError": "errors",
+    "evaluate": "evaluation",
+    "Hierarchy": "hierarchy.tree",
+}
+_ROOMS = (
+    "baselines",
+    "classifiers",
+    "codec",
+    "errors",
+    "evaluation",
+    "files",
+    "hierarchy",
+    "images",
+    "training",
+    "views",
+)
+
+compat.install()
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, once (PEP 562)."""
+    if name in _HOME:
+        found = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        globals()[name] = found
+        return found
+    if name in _ROOMS:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS})

@@ -1,0 +1,98 @@
+"""Who names a picture: the small network that travels with the project, ImageNet graphs, torchvision and timm by name.
+
+A classifier resizes and normalises inside: it takes (B, 3, H, W) in [0, 1] of any size and gives (B, N) logits in the
+order of its ``wnids``. ``load`` finds one by name; ``restrict`` leaves only the classes of a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from ..errors import DataError, HierarchyError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+SHIPPED = ("tiny", "shapes")
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """``name``, ``wnids`` (one per logit), and a call."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def wnids(self) -> tuple[str, ...]: ...
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> (B, N) logits, differentiable in the pictures."""
+        ...
+
+
+@dataclass(frozen=True)
+class Named:
+    """A network with its name and its classes."""
+
+    name: str
+    wnids: tuple[str, ...]
+    network: Callable[[Tensor], Tensor]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.network(images)
+
+
+def load(name: str, device: torch.device | str = "cpu") -> Classifier:
+    """A frozen classifier by name.
+
+    ``tiny`` (200 classes, 64x64) and ``shapes`` travel with the project; ``folder/of/weights.safetensors`` is a small
+    classifier trained here; ``mobilenet_v2_1.0`` is a graph under HIERLIB_DATA/classifiers; ``torchvision/resnet50``
+    and ``timm/resnet50.a1_in1k`` are downloaded. Raises DataError if it cannot be had, naming the next best choice.
+    """
+    from . import graph, public, small
+
+    if name in SHIPPED or name.endswith(".safetensors"):
+        return small.load(name, device)
+    if name.startswith(("torchvision/", "timm/")):
+        return public.load(name, device)
+    found = graph.find(name)
+    if found is not None:
+        return graph.load(found, device)
+    raise DataError(
+        f"There is no classifier {name}: {', '.join(SHIPPED)} travel with the project, graphs under "
+        f"HIERLIB_DATA/classifiers are {', '.join(graph.known()) or 'none'}, and torchvision/NAME or timm/NAME "
+        "are downloaded."
+    )
+
+
+def restrict(classifier: Classifier, wnids: Sequence[str]) -> Classifier:
+    """The same network, asked about ``wnids`` only, in that order. HierarchyError if it does not know one of them."""
+    if tuple(wnids) == tuple(classifier.wnids):
+        return classifier
+    row = {wnid: i for i, wnid in enumerate(classifier.wnids)}
+    unknown = [wnid for wnid in wnids if wnid not in row]
+    if unknown:
+        raise HierarchyError(
+            f"Classifier {classifier.name} does not know {len(unknown)} of the {len(wnids)} classes, {unknown[0]} "
+            "for one: use a classifier trained on these classes, or a hierarchy over its own."
+        )
+    chosen = [row[wnid] for wnid in wnids]
+    return Named(classifier.name, tuple(wnids), lambda images: classifier(images)[:, chosen])
+
+
+def knows(classifier: Classifier, wnids: Sequence[str]) -> bool:
+    """Whether ``restrict`` would succeed."""
+    return set(wnids) <= set(classifier.wnids)
+
+
+def imagenet_wnids() -> tuple[str, ...]:
+    """The 1000 WordNet ids in the usual order of logits."""
+    from ..files import shipped
+
+    lines = Path(shipped("classes", "imagenet.csv")).read_text().splitlines()
+    return tuple(line.split(",", 1)[0] for line in lines[1:])

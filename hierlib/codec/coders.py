@@ -1,0 +1,167 @@
+"""The two coders that the walk is walked with in use: push and pop. (The third, likelihoods, is for training.)
+
+For each block the stream holds: a flag (nearly free) for exceptions, the exceptions, an 8-bit check, the symbols.
+
+*Exceptions.* Two machines may differ by 1e-12 in log sigma or mu. Where that could change an integer (within GUARD of
+an edge), the encoder writes the integer it used. *Check.* A running CRC over size, z, and all integers so far: a
+damaged stream or a machine that disagrees is found before a block's symbols are misread, not shown as noise.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import BitstreamError
+from .order import coding_order
+from .rangecoder import TOTAL, Decoder, Encoder, Tables
+from .tables import SCALES, scale_index, scale_position
+
+MU_GRID = 256  # mu is rounded to multiples of 1/256 before it is used or enters a later context
+GUARD = 1e-9
+NO_EXCEPTION = np.array([0, TOTAL - 1, TOTAL])
+COUNT_BITS, PLACE_BITS, INDEX_BITS, MU_BITS, CHECK_BITS = 24, 32, 6, 40, 8
+MU_LIMIT = 2 ** (MU_BITS - 1) - 1
+
+
+@dataclass
+class Block:
+    """One block of one picture as integers, in coding order where it says so.
+
+    index, mu: (C, h, w) int64, scale index and mu in units of 1/MU_GRID. order: (n,) flat positions as coded.
+    q: values received, in coding order, at most n. needed_bytes: of the payload, to settle each. begun_bytes: to
+    settle everything before the first symbol; None if that is not settled.
+    """
+
+    index: np.ndarray
+    mu: np.ndarray
+    order: np.ndarray
+    q: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    needed_bytes: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    begun_bytes: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        return len(self.q) == self.index.size
+
+    def values(self, count: int | None = None) -> np.ndarray:
+        """y_hat of the block, (C, h, w) float64: q + mu where received (the first ``count`` symbols), mu elsewhere."""
+        q = self.q[:count]
+        y_hat = self.mu.ravel() / MU_GRID
+        y_hat[self.order[: len(q)]] += q
+        return y_hat.reshape(self.mu.shape)
+
+
+class Check:
+    """A running CRC-32 over integers, of which each block's check sends eight bits."""
+
+    def __init__(self, *header: int):
+        self.crc = 0
+        self.add(np.array(header))
+
+    def add(self, *arrays: np.ndarray) -> int:
+        for array in arrays:
+            self.crc = zlib.crc32(np.ascontiguousarray(array, dtype="<i8").tobytes(), self.crc)
+        return self.crc & (1 << CHECK_BITS) - 1
+
+
+def integers(log_sigma: Tensor, mu: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Float64 parameters (1, C, h, w) -> index, mu on its grid, and which are too near an edge to be sure of."""
+    position = scale_position(log_sigma[0].detach().cpu().numpy())
+    fine = np.nan_to_num(mu[0].detach().cpu().numpy() * MU_GRID)
+    grid = np.rint(np.clip(fine, -MU_LIMIT, MU_LIMIT)).astype(np.int64)
+    edge = np.rint(position)
+    near = (np.abs(position - edge) < GUARD) & (edge >= 0) & (edge < SCALES - 1)
+    near |= np.abs(np.abs(fine - np.floor(fine)) - 0.5) < GUARD
+    return scale_index(position), grid, near
+
+
+class EncodingCoder:
+    """Pushes each block of y, a (1, M, h, w) tensor, to an Encoder."""
+
+    def __init__(self, y: Tensor, slices: list[tuple[int, int]], tables: Tables, encoder: Encoder, check: Check):
+        self.y, self.slices, self.tables, self.encoder, self.check = y, slices, tables, encoder, check
+        self.ideal_bits: list[float] = []
+
+    def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> tuple[Tensor, bool]:
+        low, high = self.slices[block]
+        index, grid, near = integers(log_sigma, mu)
+        self._write_exceptions(index, grid, near)
+        self.encoder.put_bits(self.check.add(index, grid), CHECK_BITS)
+        y = self.y[0, low:high].detach().cpu().numpy().astype(np.float64)
+        order = coding_order(index)
+        q = np.rint(y - grid / MU_GRID).astype(np.int64).ravel()[order]
+        rows = index.ravel()[order]
+        self.encoder.put_values(q, rows, self.tables)
+        self.ideal_bits.append(self.tables.ideal_bits(q, rows))
+        self.check.add(q)
+        return torch.from_numpy(Block(index, grid, order, q).values())[None].to(mu), True
+
+    def _write_exceptions(self, index: np.ndarray, grid: np.ndarray, near: np.ndarray) -> None:
+        places = np.flatnonzero(near)
+        if len(places) == 0:
+            self.encoder.put(0, TOTAL - 1)
+            return
+        self.encoder.put(TOTAL - 1, 1)
+        self.encoder.put_bits(len(places), COUNT_BITS)
+        for place in places:
+            self.encoder.put_bits(int(place), PLACE_BITS)
+            self.encoder.put_bits(int(index.flat[place]), INDEX_BITS)
+            self.encoder.put_bits(int(grid.flat[place]) + MU_LIMIT, MU_BITS)
+
+
+class DecodingCoder:
+    """Pops from a Decoder what is settled; ``blocks`` keeps what was received."""
+
+    def __init__(self, tables: Tables, decoder: Decoder, check: Check):
+        self.tables, self.decoder, self.check = tables, decoder, check
+        self.blocks: list[Block] = []
+
+    def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> tuple[Tensor, bool]:
+        index, grid, _ = integers(log_sigma, mu)
+        begun = self._read_exceptions(index, grid) and self._agrees(index, grid, block)
+        part = Block(index, grid, coding_order(index))
+        self.blocks.append(part)
+        if begun:
+            part.begun_bytes = self.decoder.needed_bytes
+            part.q, part.needed_bytes = self.decoder.take_values(index.ravel()[part.order], self.tables)
+            self.check.add(part.q)
+        if self.decoder.damaged:
+            raise BitstreamError(
+                f"The bytes of block {block + 1} are none that an encoder writes: the stream is damaged."
+            )
+        return torch.from_numpy(part.values())[None].to(mu), part.complete
+
+    def _read_exceptions(self, index: np.ndarray, grid: np.ndarray) -> bool:
+        """Apply the exceptions to index and grid; False if they are not settled."""
+        flag = self.decoder.take(NO_EXCEPTION)
+        if not flag:
+            return flag is not None
+        count = self.decoder.take_bits(COUNT_BITS)
+        if count is not None and count > index.size:
+            raise BitstreamError("A block lists more exceptions than it has symbols: the stream is damaged.")
+        for _ in range(count or 0):
+            place, row = self.decoder.take_bits(PLACE_BITS), self.decoder.take_bits(INDEX_BITS)
+            mu = self.decoder.take_bits(MU_BITS)
+            if place is None or row is None or mu is None:
+                return False
+            if place >= index.size:
+                raise BitstreamError("An exception lies outside of its block: the stream is damaged.")
+            index.flat[place], grid.flat[place] = row, mu - MU_LIMIT
+        return count is not None
+
+    def _agrees(self, index: np.ndarray, grid: np.ndarray, block: int) -> bool:
+        """Compare the check; False if it is not settled. Raises BitstreamError where it differs."""
+        sent = self.decoder.take_bits(CHECK_BITS)
+        if sent is None:
+            return False
+        if sent != self.check.add(index, grid):
+            raise BitstreamError(
+                f"The check before block {block + 1} does not match: the stream is damaged, or this machine computes "
+                "other scales than the one that encoded it. Copy the stream again; if that does not help, report it."
+            )
+        return True

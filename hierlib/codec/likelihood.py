@@ -1,0 +1,85 @@
+"""The third coder of the walk: likelihoods, as CompressAI has them, for training. Decoding needs none of this file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .network import HierNetwork
+from .tables import LOG_SIGMA_MIN, TAIL, quantised
+from .transforms import block_slices
+
+MAX_LOG_SIGMA = math.log(256)
+
+
+class Likelihoods(nn.Module):
+    """CompressAI's factorised prior for z and conditional Gaussian for y, and the forward pass that uses them."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        from compressai.entropy_models import EntropyBottleneck, GaussianConditional
+
+        self.bottleneck = EntropyBottleneck(channels)
+        self.gaussian = GaussianConditional(None)
+
+    def forward(self, network: HierNetwork, x: Tensor, levels: int | None = None) -> dict[str, Any]:
+        """Walk ``levels`` blocks (all if None) of x (B, 3, H, W), sides multiples of 64.
+
+        Returns y_hat (B, M, h, w) as the decoder would have it after those blocks (straight-through rounding), its
+        parts by block with their ``mu`` and ``bits`` (B, size, h, w), and ``bits_z`` (B,). Rates are of noisy values
+        in training mode, of rounded ones in evaluation mode, as in CompressAI.
+        """
+        y = network.analyse(x)
+        z = network.h_a(y)
+        _, likelihood_z = self.bottleneck(z)
+        medians = self.bottleneck.quantiles[:, :, 1:2].detach().reshape(1, -1, 1, 1)
+        z_hat = _round_through(z - medians) + medians
+        coder = LikelihoodCoder(self.gaussian, y, block_slices(network.config.blocks))
+        y_hat = network.entropy.walk(z_hat, coder, levels)
+        return {"y": y, "y_hat": y_hat, "blocks": coder.blocks, "bits_z": -torch.log2(likelihood_z).sum((1, 2, 3))}
+
+    @torch.no_grad()
+    def prior_rows(self) -> tuple[list[np.ndarray], np.ndarray, Tensor]:
+        """Integer frequencies and lowest values of z's channels, relative to their medians, and the medians (C,)."""
+        medians = self.bottleneck.quantiles[:, 0, 1].detach().clone()
+        reach = (self.bottleneck.quantiles[:, 0, [0, 2]].detach() - medians[:, None]).abs().amax().clamp(4, 64)
+        values = torch.arange(-int(reach.ceil()) - 2, int(reach.ceil()) + 3, dtype=torch.float32)
+        grid = values[None, None, :] + medians[:, None, None]
+        lower = self.bottleneck._logits_cumulative(grid - 0.5, stop_gradient=True)
+        upper = self.bottleneck._logits_cumulative(grid + 0.5, stop_gradient=True)
+        sign = -torch.sign(lower + upper)
+        mass = (torch.sigmoid(sign * upper) - torch.sigmoid(sign * lower)).abs()[:, 0].double().numpy()
+        rows, lows = [], []
+        for channel in mass:
+            kept = np.flatnonzero(channel > 1e-6)
+            first, last = (int(kept[0]), int(kept[-1])) if len(kept) else (len(channel) // 2, len(channel) // 2)
+            inside = channel[first : last + 1]
+            rows.append(quantised(np.append(inside, max(TAIL, 1 - inside.sum()))))
+            lows.append(int(values[first]))
+        return rows, np.array(lows), medians
+
+
+class LikelihoodCoder:
+    """Walks with bits per symbol; ``blocks`` keeps (y_hat, mu, bits) of each."""
+
+    def __init__(self, gaussian: nn.Module, y: Tensor, slices: list[tuple[int, int]]):
+        self.gaussian, self.y, self.slices = gaussian, y, slices
+        self.blocks: list[dict[str, Tensor]] = []
+
+    def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> tuple[Tensor, bool]:
+        low, high = self.slices[block]
+        y = self.y[:, low:high]
+        log_sigma = log_sigma.clamp(LOG_SIGMA_MIN - 3, MAX_LOG_SIGMA)
+        _, likelihood = self.gaussian(y, log_sigma.exp(), mu)
+        y_hat = _round_through(y - mu) + mu
+        self.blocks.append({"y_hat": y_hat, "mu": mu, "log_sigma": log_sigma, "bits": -torch.log2(likelihood)})
+        return y_hat, True
+
+
+def _round_through(x: Tensor) -> Tensor:
+    """Rounding whose gradient is one (straight-through)."""
+    return x + (torch.round(x) - x).detach()

@@ -1,0 +1,119 @@
+"""Weights files: one safetensors file holds networks, integer tables and what they are. No pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError, DataError
+from ..files import replacing, shipped
+from .config import CodecConfig
+from .container import FINGERPRINT_BYTES
+from .likelihood import Likelihoods
+from .model import HierCodec
+from .network import HierNetwork
+from .tables import gaussian_rows, packed, unpacked
+
+KIND = "hierlib-codec"
+
+
+def load(name: str | Path, device: str = "cpu") -> HierCodec:
+    """A codec by the name of shipped weights (``tiny``) or by the path of a .safetensors file.
+
+    Raises CheckpointError if there is no such file, or it holds no codec.
+    """
+    path = Path(name)
+    if path.suffix != ".safetensors":
+        try:
+            path = shipped("checkpoints", f"{name}.safetensors")
+        except DataError:
+            raise CheckpointError(
+                f"There is no codec {name}: shipped are {', '.join(known()) or 'none'}; or give a .safetensors file."
+            ) from None
+    tensors, about = read(path)
+    codec = assemble(tensors, about, name=about.get("name", path.stem))
+    codec.network.to(device)
+    return codec
+
+
+def known() -> list[str]:
+    """Names of the shipped codecs."""
+    try:
+        return sorted(p.stem for p in shipped("checkpoints").glob("*.safetensors") if "classifier" not in p.stem)
+    except DataError:
+        return []
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and description of a weights file. Raises CheckpointError for a missing, damaged or foreign one."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise CheckpointError(
+            f"There is no weights file {path}: give the path of a .safetensors file that hierlib wrote."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}): it is damaged or no safetensors file, copy it again."
+        ) from None
+    if metadata.get("kind") != KIND:
+        raise CheckpointError(
+            f"{path} holds {metadata.get('kind', 'something else')}, not a {KIND}: name the weights of a codec."
+        )
+    return tensors, json.loads(metadata["about"])
+
+
+def assemble(tensors: dict[str, Tensor], about: dict[str, Any], name: str) -> HierCodec:
+    """A codec from the tensors of a weights file."""
+    network = HierNetwork(CodecConfig.from_json(about["config"]))
+    try:
+        network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
+        y_tables, z_tables = (
+            unpacked({part: tensors[f"tables.{which}.{part}"].numpy() for part in ("frequencies", "lengths", "lows")})
+            for which in ("y", "z")
+        )
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(f"The weights do not fit the codec they describe ({error}).") from None
+    return HierCodec(network, y_tables, z_tables, tensors["tables.medians"], fingerprint(tensors), name)
+
+
+def fingerprint(tensors: dict[str, Tensor]) -> bytes:
+    """Three bytes of a hash over all that a decoder uses: entropy path, g_s, tables. The encoder side may differ."""
+    used = ("network.entropy.", "network.g_s.", "network.linear.inverse", "tables.")
+    hashed = hashlib.sha256()
+    for key in sorted(k for k in tensors if k.startswith(used)):
+        hashed.update(key.encode() + np.ascontiguousarray(tensors[key].cpu().numpy()).tobytes())
+    return hashed.digest()[:FINGERPRINT_BYTES]
+
+
+def export(network: HierNetwork, likelihoods: Likelihoods, about: dict[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a weights file: networks in float32, CompressAI's prior (to train on), and integer tables."""
+    tensors = {f"network.{k}": v.detach().float().cpu().contiguous() for k, v in network.state_dict().items()}
+    tensors |= {
+        f"likelihood.{k}": v.detach().cpu().contiguous() for k, v in likelihoods.state_dict().items() if v.numel()
+    }
+    rows, lows, medians = likelihoods.prior_rows()
+    for which, stored in (("y", packed(*gaussian_rows())), ("z", packed(rows, lows))):
+        tensors |= {f"tables.{which}.{part}": torch.from_numpy(array) for part, array in stored.items()}
+    return tensors | {"tables.medians": medians.cpu()}
+
+
+def save(path: Path, network: HierNetwork, likelihoods: Likelihoods, about: dict[str, Any]) -> None:
+    """Write a weights file, whole or not at all. ``about`` is kept beside the config: recipe, steps, data, seed."""
+    from safetensors.torch import save_file
+
+    description = {**about, "config": network.config.to_json()}
+    with replacing(path) as temporary:
+        save_file(
+            export(network, likelihoods, about), temporary, metadata={"kind": KIND, "about": json.dumps(description)}
+        )

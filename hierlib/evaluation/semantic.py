@@ -1,0 +1,61 @@
+"""N*_K: how many bytes a picture needs until its level-K answer is right and stays right.
+
+Its survival curve over a set says in one figure how semantics scale with bytes; no fit, no inverse, no dips.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .results import Results
+
+RUNGS = ("budget", "level", "whole")
+
+
+def n_star(results: Results, level: str, classifier: str | None = None, *, of_top1: bool = False) -> pd.Series:
+    """Fewest bytes of the ladder from which on the answer at ``level`` is right, per picture; NaN if it never settles.
+
+    The ladder of a picture is every point of its file that was measured: budgets, level ends, the whole file. A point
+    at which nothing was decodable gives no answer, so it is not right, whatever the majority guess would be.
+    of_top1: by the group of the likeliest class instead of the summed probabilities.
+    """
+    measure = f"right_{level}_of_top1" if of_top1 else f"right_{level}"
+    if measure not in results.rows:
+        raise DataError(f"These results have no level {level!r}; their levels are {', '.join(results.levels)}.")
+    rows = results.of(classifier)
+    rows = rows[rows["kind"].isin(RUNGS)]
+    return rows.groupby("picture").apply(_settles, measure, include_groups=False).rename(f"n_star_{level}_bytes")
+
+
+def _settles(rows: pd.DataFrame, measure: str) -> float:
+    """Bytes after the last wrong answer. Points of equal bytes must all be right."""
+    right = (rows[measure] & rows["decodable"]).groupby(rows["bytes"]).all().sort_index()
+    wrong = np.flatnonzero(~right.to_numpy(dtype=bool))
+    first = wrong[-1] + 1 if len(wrong) else 0
+    return float(right.index[first]) if first < len(right) else float("nan")
+
+
+def survival(settled: Any, n_bytes: Any) -> np.ndarray:
+    """Share of pictures whose answer is not yet settled after each of ``n_bytes``. settled: what ``n_star`` returned.
+
+    >>> survival([10, 20, float("nan"), 20], [9, 10, 20, 1000]).tolist()
+    [1.0, 0.75, 0.25, 0.25]
+    """
+    needed = np.nan_to_num(np.asarray(settled, dtype=float), nan=np.inf)
+    if not len(needed):
+        raise DataError("There is no picture whose survival could be told.")
+    return (needed[None, :] > np.asarray(n_bytes, dtype=float)[:, None]).mean(1)
+
+
+def median_bytes(settled: Any) -> float:
+    """Bytes after which half of all pictures have settled; NaN if half never do."""
+    needed = np.sort(np.nan_to_num(np.asarray(settled, dtype=float), nan=np.inf))
+    middle = needed[(len(needed) - 1) // 2] if len(needed) else np.inf
+    return float(middle) if np.isfinite(middle) else float("nan")

@@ -1,0 +1,105 @@
+"""From ids to a Hierarchy: group, name, done. One call for CLIP groups, one for WordNet's depth cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import HierarchyError
+from . import grouping
+from . import tree as trees
+from .classes import ClassList
+from .classes import parse as parse_classes
+from .naming import group_names, unique_class_names
+from .table import parse as parse_tree
+from .tree import Hierarchy
+from .wordnet import WordNet
+
+THREE = ("coarse", "intermediate", "fine")
+
+
+def level_names(L: int) -> tuple[str, ...]:
+    """coarse, intermediate, fine for three levels, the paper's; level1, level2, ... for any other number."""
+    return THREE if L == 3 else tuple(f"level{index}" for index in range(1, L + 1))
+
+
+def from_groups(
+    name: str,
+    listed: ClassList,
+    groups: np.ndarray,
+    levels: Sequence[str] | None = None,
+    wordnet: WordNet | None = None,
+) -> Hierarchy:
+    """A hierarchy from (L, N) group ids, its groups named from WordNet; a level of N groups takes the class names."""
+    groups = np.atleast_2d(groups)
+    names = []
+    for ids in groups:
+        each_its_own = np.array_equal(ids, np.arange(len(listed.wnids)))
+        names.append(listed.names if each_its_own else group_names(listed.wnids, listed.names, ids, wordnet))
+    return Hierarchy(name, listed.wnids, listed.names, tuple(levels or level_names(len(groups))), groups, tuple(names))
+
+
+def from_embeddings(
+    name: str,
+    listed: ClassList,
+    embeddings: np.ndarray,
+    K: Sequence[int],
+    method: grouping.Method = "kmeans",
+    nested: bool = False,
+    seed: int = 0,
+    wordnet: WordNet | None = None,
+) -> Hierarchy:
+    """A hierarchy of K groups per level from (N, D) class embeddings: see :func:`grouping.group`.
+
+    Raises HierarchyError if the embeddings are not one row per class, or K does not fit.
+    """
+    if len(embeddings) != len(listed.wnids):
+        raise HierarchyError(f"{len(embeddings)} embeddings for {len(listed.wnids)} classes: give one row per class.")
+    return from_groups(name, listed, grouping.group(embeddings, K, method, nested, seed), wordnet=wordnet)
+
+
+def from_depths(name: str, listed: ClassList, depths: Sequence[int], wordnet: WordNet | None = None) -> Hierarchy:
+    """The paper's WordNet hierarchy: a level per depth, coarse to fine, and the classes themselves as the last."""
+    cuts = grouping.depth_cut(listed.wnids, depths, wordnet)
+    return from_groups(name, listed, np.vstack([cuts, np.arange(len(listed.wnids))]), wordnet=wordnet)
+
+
+def propose(name: str, listed: ClassList, wordnet: WordNet | None = None) -> Hierarchy:
+    """Levels for a list of classes: CLIP's nested groups for ImageNet's, for others a WordNet cut at depths 4 and 7.
+
+    Levels that tell the classes no further apart than the one before are left out. Raises HierarchyError for an id that
+    WordNet does not know.
+    """
+    known = trees.load("imagenet-clip-nested")
+    own = ClassList(listed.wnids, unique_class_names(listed.wnids, listed.names, wordnet), listed.prompts)
+    N = len(own.wnids)
+    if set(own.wnids) <= set(known.wnids):
+        cuts = known.restrict(own.wnids).groups[:-1]
+    else:
+        cuts = grouping.depth_cut(own.wnids, (4, 7), wordnet)
+    levels = [np.arange(N)]
+    for ids in cuts[::-1]:
+        if 1 < ids.max() + 1 < levels[0].max() + 1:
+            levels.insert(0, grouping.in_order(ids))
+    return from_groups(name, own, np.stack(levels), wordnet=wordnet)
+
+
+def read_own(text: str, name: str, source: str) -> Hierarchy:
+    """A tree from CSV text; a mere class list (``wnid,name``) gets levels proposed. Raises as the two readers do."""
+    header = [cell.strip() for cell in text.lstrip("\ufeff").partition("\n")[0].split(",")]
+    if header[:2] == ["wnid", "name"] and header[2:] in ([], ["prompt"]):
+        return propose(name, parse_classes(text.lstrip("\ufeff"), source))
+    return parse_tree(text.lstrip("\ufeff"), name, source)
+
+
+def open_own(name_or_path: str | Path) -> Hierarchy:
+    """A shipped tree by name, or a CSV of a tree or a class list by path: see :func:`read_own`."""
+    path = Path(name_or_path)
+    if path.suffix.lower() != ".csv":
+        return trees.load(name_or_path)
+    try:
+        return read_own(path.read_text(encoding="utf-8-sig"), path.stem, str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise HierarchyError(f"{path} cannot be read as a UTF-8 table ({error}): check the path.") from None

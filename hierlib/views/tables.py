@@ -1,0 +1,92 @@
+"""Tables of measured results, and the folders they lie in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..codec.protocol import ProgressiveCodec, block_ends
+
+if TYPE_CHECKING:
+    from ..evaluation import Results
+
+
+def measured(*folders: str | Path) -> dict[str, list[Results]]:
+    """All results saved in ``folders``, by their set of pictures; learned codecs first in each, then JPEG 2000.
+
+    Results share an entry, and so a figure, if pictures and hierarchy are the same. Files that are no results, such as
+    a card beside them, are passed over by their name: only ``*.parquet`` and ``*.results.json`` are read.
+    """
+    from ..evaluation import Results
+
+    found: dict[str, list[Results]] = {}
+    for folder in map(Path, folders):
+        for path in sorted([*folder.glob("*.parquet"), *folder.glob("*.results.json")]):
+            result = Results.load(path)
+            pictures, tree = result.meta["pictures"], result.meta["hierarchy"]["name"]
+            name = f"{pictures['name'].partition(':')[0]}-{pictures['n']}-{tree}"
+            found.setdefault(name, []).append(result)
+    for group in found.values():
+        group.sort(key=lambda result: _rank(result.meta["codec"]["name"]))
+    return found
+
+
+def _rank(codec: str) -> tuple[bool, bool, str]:
+    """Sorts codecs as figures name them, so that each keeps its colour: learned, JPEG 2000, JPEG."""
+    return codec.startswith("jpeg"), not codec.startswith("jpeg2000"), codec
+
+
+def same_bytes(results: Sequence[Results], measure: str, classifier: str | None = None) -> Any:
+    """A frame of means: a row for each budget in bytes and one for the originals, a column for each codec.
+
+    A codec that cannot decode all pictures at a budget carries the number that it can, "0.41 (12 of 48)".
+    """
+    import pandas as pd
+
+    columns = {}
+    for result in results:
+        table = result.table()
+        table = table[
+            (table["classifier"] == (classifier or result.classifiers[0])) & table["kind"].isin(("budget", "original"))
+        ]
+        cells = {
+            "originals" if row["kind"] == "original" else f"{row['budget_bytes']:,} B": f"{row[measure]:.3f}"
+            + ("" if row["n_decodable"] == row["n"] else f" ({row['n_decodable']} of {row['n']})")
+            for row in table.to_dict("records")
+        }
+        columns[result.meta["codec"]["name"]] = cells
+    return pd.DataFrame(columns)
+
+
+def overview(found: dict[str, list[Results]]) -> Any:
+    """A frame, one row for each result: pictures, codec, classifiers, number of budgets and the weights' digest."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "pictures": result.meta["pictures"]["name"],
+                "n": result.meta["pictures"]["n"],
+                "hierarchy": result.meta["hierarchy"]["name"],
+                "codec": result.meta["codec"]["name"],
+                "classifiers": ", ".join(result.classifiers),
+                "budgets": len(result.meta["budgets"]),
+            }
+            for group in found.values()
+            for result in group
+        ]
+    )
+
+
+def byte_parts(codec: ProgressiveCodec, stream: bytes) -> dict[str, int]:
+    """Where the bytes of a stream went: header and hyper-latent (where the codec tells), each level, and what follows.
+
+    The parts add up to the whole stream.
+    """
+    info = codec.info(stream) if hasattr(codec, "info") else {}
+    parts = {"header": info["header_bytes"], "z": info["z_bytes"]} if {"header_bytes", "z_bytes"} <= set(info) else {}
+    for level, end in enumerate(block_ends(codec, stream), 1):
+        parts[f"block {level}"] = end - sum(parts.values())
+    rest = len(stream) - sum(parts.values())
+    return {**parts, "trailer": rest} if rest else parts

@@ -1,0 +1,110 @@
+"""Figures and widgets of the hierarchy laboratory show what they are given."""
+
+from datetime import datetime, timezone
+
+import ipywidgets
+import numpy as np
+import pytest
+
+from hierlib import hierarchy as trees
+from hierlib.hierarchy import laboratory, measures, wordnet
+from hierlib.hierarchy.classes import classes
+from hierlib.views import hierarchy_figures as draw
+from hierlib.views import hierarchy_widgets as widgets
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return trees.load("tiny-clip")
+
+
+@pytest.fixture(scope="module")
+def wup(tiny):
+    return wordnet.wup_matrix(tiny.wnids)
+
+
+def texts(axis):
+    return [text.get_text() for text in axis.texts]
+
+
+def test_bars_are_the_group_sizes(tiny):
+    figure = draw.cluster_sizes([tiny, trees.load("tiny-wordnet")], most=5)
+    left, right = figure.axes
+    assert [bar.get_width() for bar in left.patches] == sorted(tiny.sizes(0), reverse=True)[:5]
+    assert texts(right)[0] == "118"
+
+
+def test_one_dot_a_seed_and_a_diamond_for_the_paper(tiny, wup):
+    dots = {"CLIP, k-means": laboratory.figures(wup, laboratory.seeds("tiny", 10, 4))}
+    left, right = draw.spread(dots, laboratory.PAPER).axes
+    assert len(left.lines[0].get_xdata()) == 4
+    assert left.lines[1].get_xdata().item() == 0.583
+    assert right.lines[1].get_xdata().item() == 0.426
+
+
+def test_depth_and_k_share_the_axes(tiny, wup):
+    depths = laboratory.depths(wup, tiny.wnids, 4)
+    clip = laboratory.along_K(wup, laboratory.shipped_merges("tiny"), (5, 20))
+    gap, largest = draw.along_depth_and_k(depths, clip).axes
+    assert gap.lines[0].get_xdata().tolist() == depths["K"].tolist()
+    assert largest.lines[1].get_ydata().tolist() == clip["largest"].tolist()
+
+
+def test_confusion_is_drawn_as_shares_of_the_truth(tiny):
+    truth = np.arange(200)
+    found = measures.confusion(tiny, 0, truth, np.roll(truth, 1))
+    (axis,) = draw.confusions({"tiny": found}, {"tiny": tiny.group_names[0]}).axes
+    assert np.allclose(axis.images[0].get_array().sum(1), 1)
+    assert f"{found.forgiven:.0%}" in axis.get_title("left")
+
+
+def test_agreement_writes_every_number(tiny):
+    matrix = laboratory.agreements([tiny, trees.load("tiny-clip-ward")])
+    (axis,) = draw.agreements(["a", "b"], matrix).axes
+    assert texts(axis) == ["1.00", f"{matrix[0, 1]:.2f}", f"{matrix[1, 0]:.2f}", "1.00"]
+
+
+def test_the_map_has_a_dot_a_class_and_a_level_switch(tiny):
+    points = laboratory.shipped_map("tiny")
+    (axis,) = draw.map_figure(tiny, points).axes
+    assert (axis.collections[0].get_offsets() == points).all()
+    assert len(axis.texts) == 10
+    figure = draw.explore_map(tiny, points)
+    (dots,) = figure.data
+    assert len(dots.x) == len(dots.text) == 200
+    assert tiny.group_names[1][tiny.groups[1][0]] in dots.text[0]
+    buttons = figure.layout.updatemenus[0].buttons
+    assert [button.label for button in buttons] == ["coarse (K = 10)", "intermediate (K = 50)", "fine (K = 200)"]
+    assert [len(set(button.args[0]["marker.color"][0])) for button in buttons] == [10, 50, 200]
+
+
+def test_the_k_slider_is_linked_without_a_kernel(wup, monkeypatch):
+    links = []
+    monkeypatch.setattr(ipywidgets, "jslink", lambda *ends: links.append(ends))
+    box = widgets.k_slider(classes("tiny-imagenet"), laboratory.shipped_merges("tiny"), (2, 5, 9), wup)
+    slider, stack = box.children
+    assert list(slider._options_labels) == ["2", "5", "9"]
+    assert [page.value.count("<small>") for page in stack.children] == [2, 5, 9]
+    assert links == [((slider, "index"), (stack, "selected_index"))]
+
+
+def test_the_editor_checks_and_saves(tiny, tmp_path):
+    path = tmp_path / "mine.csv"
+    box = widgets.tree_editor(tiny.restrict(tiny.wnids[:6]), path)
+    text, (upload, check, save), verdict = box.children[0], box.children[1].children, box.children[2]
+    assert "6 classes" in verdict.value
+    good = text.value
+    text.value = good.replace("goldfish,0,", "goldfish,<0>,", 1)
+    check.click()
+    assert "row 2: class n01443537 has &#x27;&lt;0&gt;&#x27;" in verdict.value
+    save.click()
+    assert not path.exists()
+    text.value = good
+    save.click()
+    assert path.read_text(encoding="utf-8") == good
+    assert "Saved to" in verdict.value
+    content = b"wnid,name\nn01443537,fish\nn02123045,tabby\n"
+    about = {"name": "list.csv", "type": "text/csv", "size": len(content), "last_modified": datetime.now(timezone.utc)}
+    upload.value = ({**about, "content": content},)
+    assert text.value.startswith("wnid,name\nn01443537")
+    assert "2 classes" in verdict.value

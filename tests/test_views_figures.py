@@ -1,0 +1,171 @@
+import json
+
+import numpy as np
+import pytest
+from views_toys import COLOURS, ByColour, Pyramid, hierarchy, picture
+
+from hierlib.errors import DataError
+from hierlib.evaluation import Results, evaluate
+from hierlib.images.packs import PictureSet
+from hierlib.images.pictures import DEMONSTRATION
+from hierlib.views import explore
+from hierlib.views.figures import rate_accuracy, rate_distortion, rate_similarity, survival, training_curves
+from hierlib.views.ladder import climb
+from hierlib.views.strips import byte_budget, duel, gallery
+from hierlib.views.subjects import open_codec, subject, subjects
+from hierlib.views.tables import byte_parts, measured, overview, same_bytes
+
+BUDGETS = (5, 17, 65, 257, 1025, 4097)
+
+
+class Late(Pyramid):
+    """Wastes its first 200 bytes: nothing is known before."""
+
+    name = "late"
+
+    def encode(self, image):
+        return b"\1" * 200 + super().encode(image)
+
+    def level_ends(self, stream):
+        return tuple(200 + end for end in super().level_ends(stream[200:]))
+
+    def decode(self, prefix):
+        return super().decode(prefix[200:])
+
+
+@pytest.fixture(scope="module")
+def results():
+    """Three noisy pictures of each colour, by two codecs."""
+    labels = np.repeat(np.arange(4), 3)
+    pictures = PictureSet(
+        "colours", tuple(COLOURS), tuple(COLOURS), labels, lambda i: picture(list(COLOURS)[labels[i]], seed=i)
+    )
+    judges = {"by colour": ByColour()}
+    return [evaluate(codec(), pictures, hierarchy(), judges, BUDGETS, progress=False) for codec in (Pyramid, Late)]
+
+
+def line(axis, label):
+    return next(drawn for drawn in axis.get_lines() if drawn.get_label() == label)
+
+
+def test_accuracy_is_drawn_from_the_table_with_originals_and_the_majority(results):
+    figure = rate_accuracy(results)
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["family, K = 2", "colour, K = 4"]
+    axis = figure.axes[1]
+    ours, late = line(axis, "pyramid"), line(axis, "late")
+    assert list(ours.get_xdata()) == list(BUDGETS)
+    assert list(ours.get_ydata()) == [1.0] * 6  # the first thumbnail is all that this classifier looks at
+    assert late.get_ydata()[0] == 0.25  # nothing known: one colour of four is guessed
+    assert late.get_ydata()[3] == 1.0
+    assert set(line(axis, "largest group").get_ydata()) == {0.25}
+    assert set(line(axis, "originals").get_ydata()) == {1.0}
+    by_bits = line(rate_accuracy(results, x="bpp").axes[1], "pyramid")
+    assert by_bits.get_xdata()[0] == pytest.approx(8 * 5 / 64**2)
+
+
+def test_distortion_is_drawn_and_similarity_asks_for_what_is_missing(results):
+    figure = rate_distortion(results)
+    psnr = line(figure.axes[0], "pyramid").get_ydata()
+    assert list(psnr) == sorted(psnr)
+    assert psnr == pytest.approx(results[0].curve("psnr_db")[1])
+    with pytest.raises(DataError, match="without wup"):
+        rate_similarity(results)  # colours are no WordNet classes
+
+
+def test_survival_rises_to_the_share_that_is_ever_known(results):
+    axis = survival(results[1]).axes[0]
+    share = line(axis, "colour").get_ydata()
+    known_at = line(axis, "colour").get_xdata()
+    assert list(share) == sorted(share)
+    assert share[-1] == 1.0
+    assert share[known_at < 200].max() <= 0.25
+    assert share[known_at >= 257].min() == 1.0
+
+
+def test_results_of_different_pictures_do_not_share_a_figure(results):
+    fewer = type(results[0])(results[0].rows, {**results[0].meta, "pictures": {"name": "others", "n": 12}})
+    with pytest.raises(DataError, match="one set of pictures"):
+        rate_accuracy([results[0], fewer])
+    with pytest.raises(DataError, match="no results"):
+        rate_distortion([])
+
+
+def test_training_curves_have_a_panel_for_each_quantity_and_a_line_for_each_level(tmp_path):
+    log = tmp_path / "metrics.jsonl"
+    rows = [{"step": s, "seconds": 1.0, "mse_1": 100.0 / s, "mse_2": 50.0, "bytes_z": 7.0} for s in (1, 10, 100)]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    axes = {axis.get_title(loc="left"): axis for axis in training_curves(log).axes}
+    assert list(line(axes["squared error, 255 scale"], "1").get_ydata()) == [100, 10, 1]
+    assert list(line(axes["squared error, 255 scale"], "2").get_ydata()) == [50, 50, 50]
+    assert axes["squared error, 255 scale"].get_yscale() == "log"
+    assert axes["bytes (estimated), by level"].get_yscale() == "linear"
+    with pytest.raises(DataError, match="train first"):
+        training_curves(tmp_path / "none.jsonl")
+
+
+def test_saved_results_come_back_by_set_ours_first(results, tmp_path):
+    for result in results:
+        result.save(tmp_path / f"{result.meta['codec']['name']}.parquet")
+    (tmp_path / "README.md").write_text("no result")
+    found = measured(tmp_path, tmp_path / "missing")
+    assert list(found) == ["colours-12-colours"]
+    assert [r.meta["codec"]["name"] for r in found["colours-12-colours"]] == ["late", "pyramid"]
+    assert list(overview(found)["codec"]) == ["late", "pyramid"]
+    names = ["jpeg-75", "zebra", "jpeg2000", "ant"]
+    for name in names:
+        Results(results[0].rows, {**results[0].meta, "codec": {"name": name}}).save(
+            tmp_path / "mixed" / f"{name}.parquet"
+        )
+    (mixed,) = measured(tmp_path / "mixed").values()
+    assert [r.meta["codec"]["name"] for r in mixed] == ["ant", "zebra", "jpeg2000", "jpeg-75"]
+
+
+def test_the_same_bytes_table_has_means_and_tells_who_could_not(results):
+    table = same_bytes(results, "right_colour")
+    assert list(table.index) == [*(f"{b:,} B" for b in BUDGETS), "originals"]
+    assert table.loc["5 B", "pyramid"] == "1.000"
+    assert table.loc["originals", "late"] == "1.000"
+    assert table.loc["17 B", "late"].startswith("0.250")
+
+
+def test_parts_of_a_stream_add_up(results):
+    codec = Pyramid()
+    stream = codec.encode(picture("red"))
+    assert byte_parts(codec, stream) == {"block 1": 17, "block 2": 240, "block 3": 3840}
+    assert byte_parts(codec, stream + b"12")["trailer"] == 2
+    codec.info = lambda stream: {"header_bytes": 2, "z_bytes": 3}
+    assert byte_parts(codec, stream) == {"header": 2, "z": 3, "block 1": 12, "block 2": 240, "block 3": 3840}
+
+
+def test_bars_frames_and_galleries_show_what_they_are_given():
+    bars = byte_budget({"header": 10, "block 1": 90}).axes[0].patches
+    assert [(bar.get_x(), bar.get_width()) for bar in bars] == [(0, 10), (10, 90)]
+    ladders = [climb(c, picture("red"), hierarchy(), ByColour(), budgets=(0, 17, 4097)) for c in (Pyramid(), Late())]
+    axes = duel(ladders, (17, 100)).axes
+    assert [axis.get_ylabel() for axis in axes] == ["pyramid", "", "late", ""]
+    assert axes[1].get_title(loc="left").startswith("100 B (17)")
+    shown = gallery({str(i): picture("red") for i in range(7)}, columns=3).axes
+    assert [axis.get_title(loc="left") for axis in shown] == [*"0123456", "", ""]
+
+
+def test_plotly_figures_carry_the_numbers(results):
+    figure = explore.rate_accuracy(results, "colour")
+    assert [trace.name for trace in figure.data] == ["pyramid", "late"]
+    assert list(figure.data[0].x) == list(BUDGETS)
+    ladder = climb(Pyramid(), picture("red"), hierarchy(), ByColour(), rungs=8)
+    assert list(explore.confidence(ladder).data[1].text)[-1] == "red"
+
+
+def test_subjects_by_name_and_by_file(tmp_path):
+    found = subjects("chelsea rocket", size=32)
+    assert [(s.name, s.wnid, tuple(s.image.shape)) for s in found] == [
+        ("chelsea", "n02123045", (3, 32, 32)),
+        ("rocket", None, (3, 32, 32)),
+    ]
+    from hierlib.images.pictures import save_picture
+
+    save_picture(picture("red", size=50), tmp_path / "mine.png")
+    assert subject(str(tmp_path / "mine.png"), 40).image.shape == (3, 40, 40)
+    with pytest.raises(DataError, match=", ".join(DEMONSTRATION)):
+        subject("chelsy")
+    assert open_codec("jpeg-50").name == "jpeg-50"
