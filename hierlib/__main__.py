@@ -11,7 +11,6 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     _takes_judges(name)
 
     train = _command(commands, "train", _train, "train a codec by a recipe; goes on where an earlier run stopped")
-    train.add_argument("recipe", help="the name of a recipe: ci, tiny64, paper, ...")
+    train.add_argument("recipe", help="ci, tiny64-rd, tiny64, paper, tiny-classifier, ...")
     train.add_argument("--run", type=Path, metavar="FOLDER", help="where checkpoints and metrics go (runs/RECIPE)")
     train.add_argument("--steps", type=_count, metavar="N", help="train N steps in all, not the recipe's number")
     train.add_argument(
@@ -159,14 +158,11 @@ def _name(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from .training.recipe import recipe
-    from .training.trainer import train
+    from .training.start import start
 
-    chosen = recipe(arguments.recipe)
-    if arguments.steps is not None:
-        chosen = replace(chosen, steps=arguments.steps)
-    folder = arguments.run or Path("runs") / arguments.recipe
-    print(train(chosen, folder, resume=not arguments.fresh, start_from=arguments.start_from))
+    a = arguments
+    folder = a.run or Path("runs") / a.recipe
+    print(start(a.recipe, folder, steps=a.steps, resume=not a.fresh, start_from=a.start_from))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

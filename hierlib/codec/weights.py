@@ -29,7 +29,8 @@ def load(name: str | Path, device: str = "cpu") -> HierCodec:
     Raises CheckpointError if there is no such file, or it holds no codec.
     """
     path = Path(name)
-    if path.suffix != ".safetensors":
+    by_name = path.suffix != ".safetensors"
+    if by_name:
         try:
             path = shipped("checkpoints", f"{name}.safetensors")
         except DataError:
@@ -37,7 +38,7 @@ def load(name: str | Path, device: str = "cpu") -> HierCodec:
                 f"There is no codec {name}: shipped are {', '.join(known()) or 'none'}; or give a .safetensors file."
             ) from None
     tensors, about = read(path)
-    codec = assemble(tensors, about, name=about.get("name", path.stem))
+    codec = assemble(tensors, about, name=str(name) if by_name else about.get("name", path.stem))
     codec.network.to(device)
     return codec
 

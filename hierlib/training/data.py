@@ -68,6 +68,24 @@ def flip_and_shift(images: Tensor, random: np.random.Generator) -> Tensor:
     return torch.stack(crops)
 
 
+def cropped(size: int) -> Augmentation:
+    """Mirror, shrink by a random factor down to ``size`` for the short side, and crop (size, size) anywhere."""
+
+    def augment(images: Tensor, random: np.random.Generator) -> Tensor:
+        images = flip(images, random)
+        smallest = size / min(images.shape[-2:])
+        crops = []
+        for image in images:
+            factor = random.uniform(min(1.0, smallest), 1.0)
+            height, width = (max(size, round(side * factor)) for side in image.shape[1:])
+            scaled = F.interpolate(image[None], (height, width), mode="bilinear", antialias=True)[0]
+            top, left = random.integers(0, height - size + 1), random.integers(0, width - size + 1)
+            crops.append(scaled[:, top : top + size, left : left + size])
+        return torch.stack(crops)
+
+    return augment
+
+
 def sometimes_blurred(share: float) -> Augmentation:
     """flip_and_shift, then the first ``share`` of the batch loses detail: shrunk to a fifth .. three quarters and back.
 

@@ -18,6 +18,8 @@ class Recipe:
     whole term; the gradients of the coarse levels are small, and a little Adam step must not drown them.
     task_from: share of the run after which the cross-entropy joins (first learn pictures, then what they show).
     cut_share: share of each batch that is decoded from a cut inside the last block, as in use.
+    large: pictures for every ``large_every``-th step, cropped to ``large_size`` at a random scale, without the task:
+    at 64x64 z is a single place, and taps that reach its neighbours would stay as they were initialised.
     """
 
     name: str
@@ -39,6 +41,9 @@ class Recipe:
     cut_share: float = 0.5
     clip: float = 5.0
     ema: float = 0.999
+    large: str = ""
+    large_every: int = 4
+    large_size: int = 128
     start_step: float = 64.0  # grey levels that one unit of y stands for before training (linear path)
     seed: int = 0
 
@@ -49,10 +54,9 @@ class Recipe:
                 raise RecipeError(
                     f"{self.name}: {field} has {len(getattr(self, field))} values, the codec {levels} levels."
                 )
-        if self.size % 64:
-            raise RecipeError(
-                f"{self.name}: size is {self.size}; training pictures have sides that are multiples of 64."
-            )
+        if self.size % 64 or self.large_size % 64:
+            sizes = f"{self.size} and {self.large_size}"
+            raise RecipeError(f"{self.name}: sizes are {sizes}; training pictures have sides that are multiples of 64.")
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON: what a checkpoint remembers of its recipe."""
@@ -68,8 +72,8 @@ RECIPES = {
     # the shipped weights, in two runs on two cores: first pictures alone, then (starting from those) what they show
     "tiny64-rd": Recipe("tiny64-rd", TINY, "tiny-imagenet-train", "tiny-clip", "", steps=4500, gamma=(0.0, 0.0, 0.0),
                         level_weight=(10.0, 3.0, 1.0)),
-    "tiny64": Recipe("tiny64", TINY, "tiny-imagenet-train", "tiny-clip", "tiny", steps=9000, learning_rate=6e-4,
-                     gamma=(0.15, 0.2, 0.3), level_weight=(10.0, 3.0, 1.0)),
+    "tiny64": Recipe("tiny64", TINY, "tiny-imagenet-train", "tiny-clip", "tiny", steps=10000, learning_rate=8e-4,
+                     gamma=(0.15, 0.2, 0.3), level_weight=(10.0, 3.0, 1.0), large="imagenette-woof-224-train"),
     # the paper's: 80,000 pictures for 100 epochs at batch 8, full width, all levels each step, ResNet-50; needs a GPU
     "paper": Recipe("paper", PAPER, "imagenet-train-80k", "imagenet-clip", "resnet50", steps=1_000_000, size=256,
                     batch_size=8, learning_rate=1e-4, one_level_a_step=False, cut_share=0.0, clip=1.0),

@@ -18,7 +18,7 @@ from ..codec.network import HierNetwork
 from ..errors import CheckpointError
 from ..files import shipped
 from ..images.packs import PictureSet
-from .data import Batches, flip, training_set
+from .data import Batches, cropped, flip, training_set
 from .loop import one_cycle, run
 from .loss import LevelLoss
 from .recipe import Recipe
@@ -38,6 +38,7 @@ class CodecTask:
         self.loss = LevelLoss(recipe, table, classifier)
         pixels = pictures.pixels() if recipe.size == 64 else _resized(pictures, recipe.size)
         self.batches = Batches(pixels, pictures.labels, recipe.batch_size, recipe.seed, flip)
+        self.large = _large_batches(recipe) if recipe.large else None
         self.network, self.likelihoods = HierNetwork(recipe.codec), Likelihoods(recipe.codec.N_hyper)
         first = torch.from_numpy(pixels[:: max(1, len(pixels) // 512)][:512]).permute(0, 3, 1, 2).float() / 255
         self.network.start_from(first, recipe.start_step)
@@ -54,9 +55,11 @@ class CodecTask:
 
     def update(self, step: int) -> dict[str, float]:
         r, levels = self.recipe, len(self.recipe.codec.blocks)
-        images, labels = (t.to(self.device) for t in self.batches.batch(step))
+        large = self.large is not None and step % r.large_every == r.large_every - 1
+        batches = self.large if self.large is not None and large else self.batches
+        images, labels = (t.to(self.device) for t in batches.batch(step))
         self.likelihoods.train()
-        task = step >= r.task_from * r.steps and any(r.gamma)
+        task = step >= r.task_from * r.steps and any(r.gamma) and not large
         chosen = [step % levels] if r.one_level_a_step else list(range(levels))
         for group in self.optimizers["main"].param_groups:
             group["lr"] = r.learning_rate * one_cycle(step, r.steps)
@@ -66,13 +69,15 @@ class CodecTask:
         for level in chosen:
             terms = self.loss.terms(self.network, walked, images, labels, level, task)
             loss = loss + self.loss.total(terms, level, task)
-            log |= {f"bytes_{level + 1}": terms.bits / 8, f"mse_{level + 1}": terms.mse.item()}
+            if not large:  # logged of one size only
+                log |= {f"bytes_{level + 1}": terms.bits / 8, f"mse_{level + 1}": terms.mse.item()}
             if task:
                 log |= {f"right_{level + 1}": terms.right.item(), f"nats_{level + 1}": terms.cross_entropy.item()}
-        log |= {"bytes_z": walked["bits_z"].mean().item() / 8, f"loss_{chosen[0] + 1}": loss.item()}
+        size = "large_" if large else ""
+        log |= {f"{size}bytes_z": walked["bits_z"].mean().item() / 8, f"{size}loss_{chosen[0] + 1}": loss.item()}
         self.optimizers["main"].zero_grad(set_to_none=True)
         loss.backward()
-        log[f"gradient_{chosen[0] + 1}"] = float(nn.utils.clip_grad_norm_(self.weights, r.clip))
+        log[f"{size}gradient_{chosen[0] + 1}"] = float(nn.utils.clip_grad_norm_(self.weights, r.clip))
         self.optimizers["main"].step()
         auxiliary = self.likelihoods.bottleneck.loss()
         self.optimizers["auxiliary"].zero_grad(set_to_none=True)
@@ -130,6 +135,13 @@ def _begin_from(task: CodecTask, name: str) -> None:
                 f"{path} does not fit recipe {task.recipe.name}: {str(error).splitlines()[0]}"
             ) from None
     task.average.module.load_state_dict(task.trained.state_dict())
+
+
+def _large_batches(recipe: Recipe) -> Batches:
+    """As many pixels a batch as the others have."""
+    pictures = training_set(recipe.large, recipe.seed)
+    count = max(1, recipe.batch_size * recipe.size**2 // recipe.large_size**2)
+    return Batches(pictures.pixels(), pictures.labels, count, recipe.seed, cropped(recipe.large_size))
 
 
 def _resized(pictures: PictureSet, size: int) -> np.ndarray:

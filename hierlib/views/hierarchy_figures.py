@@ -88,7 +88,7 @@ def agreements(names: Sequence[str], matrix: np.ndarray) -> Figure:
     axis = axes[0, 0]
     axis.imshow(matrix, cmap="Blues", vmin=0, vmax=1.4, aspect="auto")
     for (row, column), value in np.ndenumerate(matrix):
-        axis.annotate(f"{value:.2f}", (column, row), ha="center", va="center")
+        axis.annotate(f"{value:.2f}", (column, row), ha="center", va="center", color="black")
     axis.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(names)), names)
     axis.grid(visible=False)

@@ -36,8 +36,13 @@ MASTHEAD = (
     "answer sharpen from coarse to fine.</p></header>"
 )
 VARIABLES = {  # colours of figures that change when the page turns dark
-    **{INK: "ink", PAPER: "paper", "#ffffff": "paper", RULE: "rule", FAINT: "faint"},
-    **{BLUE: "blue", VERMILION: "vermilion"},
+    INK: "ink",
+    PAPER: "paper",
+    "#ffffff": "paper",
+    RULE: "rule",
+    FAINT: "faint",
+    BLUE: "blue",
+    VERMILION: "vermilion",
 }
 LONG = 14  # rows: longer tables are folded away
 UNITS = {"psnr_db": "PSNR, dB", "ms_ssim": "MS-SSIM", "ms_ssim_db": "MS-SSIM, dB", "bpp": "bpp", "wup": "WUP"}

@@ -172,7 +172,7 @@ def _surrounded() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="hierlib-kernels-") as scratch:
         spec = Path(scratch) / "kernels" / "python3" / "kernel.json"
         spec.parent.mkdir(parents=True)
-        quiet = "--IPKernelApp.log_level=ERROR"  # it warns of unencrypted TCP, which is loopback here
+        quiet = "--IPKernelApp.log_level=CRITICAL"  # it warns of TCP, here loopback, and of its own shutdown
         bars = f"--IPKernelApp.exec_lines={TEXT_BARS}"
         launch = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", quiet, bars]
         spec.write_text(json.dumps({"argv": launch, "display_name": "Python 3", "language": "python"}))
