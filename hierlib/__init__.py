@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,9 @@ _ROOMS = (
 )
 
 compat.install()
+# OpenMP's threads spin while they wait for each other. Where another process holds one of two cores, a training step
+# then took 5 s for 0.1 s; waiting passively costs nothing where nobody is in the way. Must be set before torch loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def __getattr__(name: str) -> Any:

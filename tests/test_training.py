@@ -18,9 +18,10 @@ from hierlib.hierarchy.tree import Hierarchy
 from hierlib.images.shapes import shapes
 from hierlib.training import checkpoint, loop
 from hierlib.training.classifier import CLASSIFIERS, train_classifier
-from hierlib.training.data import Batches, flip, flip_and_shift, sometimes_blurred, training_set
+from hierlib.training.data import Batches, cropped, flip, flip_and_shift, sometimes_blurred, training_set
 from hierlib.training.loss import cut, level_cross_entropy
 from hierlib.training.recipe import RECIPES, recipe
+from hierlib.training.start import start
 from hierlib.training.trainer import CodecTask, train
 
 BRIEF = replace(recipe("ci"), name="brief", pictures="shapes:36", batch_size=4, steps=8, gamma=(0.0, 0.0, 0.0))
@@ -198,6 +199,22 @@ def test_recipes_check_themselves() -> None:
         replace(BRIEF, lam=(1.0, 2.0))
     with pytest.raises(RecipeError, match="multiples of 64"):
         replace(BRIEF, size=100)
+
+
+def test_a_run_starts_by_the_name_of_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, "brief", BRIEF)
+    assert start("brief", tmp_path, steps=2).name == "codec.safetensors"
+    with pytest.raises(RecipeError, match=r"known are .*tiny64.*shapes-classifier"):
+        start("nonsense", tmp_path)
+    with pytest.raises(RecipeError, match="is a classifier"):
+        start("shapes-classifier", tmp_path, steps=3)
+
+
+def test_larger_crops_are_crops_of_the_size_asked_for() -> None:
+    images = torch.rand(3, 3, 150, 200)
+    out = cropped(128)(images, np.random.default_rng(0))
+    assert out.shape == (3, 3, 128, 128)
+    assert torch.equal(out, cropped(128)(images, np.random.default_rng(0)))
 
 
 def test_a_missing_data_folder_is_said(no_data: None) -> None:

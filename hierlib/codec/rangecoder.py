@@ -27,6 +27,16 @@ DETERMINED, UNDETERMINED, DAMAGED = 0, 1, 2
 
 
 @njit(cache=True)
+def _carry(out: np.ndarray, length: int) -> None:
+    """Add one to the number that the first ``length`` bytes spell."""
+    at = length - 1
+    while out[at] == 255:
+        out[at] = 0
+        at -= 1
+    out[at] += 1
+
+
+@njit(cache=True)
 def _encode(starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, int]:
     """Encode intervals [start, start + size) of 2^16; returns a buffer and how many of its bytes count."""
     out = np.zeros(2 * len(starts) + 16, dtype=np.uint8)
@@ -35,13 +45,9 @@ def _encode(starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, int]:
         unit = width >> PRECISION
         low += unit * starts[i]
         width = unit * sizes[i]
-        if low > 0xFFFFFFFF:  # carry into the bytes already written
+        if low > 0xFFFFFFFF:
             low &= 0xFFFFFFFF
-            j = length - 1
-            while out[j] == 255:
-                out[j] = 0
-                j -= 1
-            out[j] += 1
+            _carry(out, length)
         while width < TOP:
             out[length] = low >> 24
             length += 1
@@ -54,11 +60,7 @@ def _encode(starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, int]:
         if value + unknown < low + width:
             if value > 0xFFFFFFFF:
                 value &= 0xFFFFFFFF
-                j = length - 1
-                while out[j] == 255:
-                    out[j] = 0
-                    j -= 1
-                out[j] += 1
+                _carry(out, length)
             for b in range(count):
                 out[length + b] = (value >> (24 - 8 * b)) & 255
             return out, length + count
