@@ -34,7 +34,7 @@ class Received:
 
     header: container.Header
     blocks: tuple[Block, ...]
-    z_values: int
+    z_bytes: int  # of the payload, that settle what is settled of z
     body_bytes: int | None  # header and payload, once every symbol is settled
     trailer: tuple[int, ...] | None
 
@@ -142,9 +142,9 @@ class HierCodec:
         counts = received.counts_at(n_bytes)
         image = self._picture(received, counts, n_bytes)
         level = sum(1 for block, count in zip(blocks, counts, strict=True) if count == block.index.size)
-        used = [header.length_bytes + int(b.needed_bytes[c - 1]) for b, c in zip(blocks, counts, strict=True) if c]
+        settled = [int(b.needed_bytes[c - 1]) for b, c in zip(blocks, counts, strict=True) if c]
         complete = received.trailer is not None and n_bytes == len(stream)
-        used_bytes = n_bytes if complete else max(used, default=min(n_bytes, header.length_bytes))
+        used_bytes = n_bytes if complete else header.length_bytes + max([received.z_bytes, *settled])
         return Decoded(image, level, sum(counts), total, used_bytes, complete)
 
     def _picture(self, received: Received, counts: list[int], n_bytes: int) -> Tensor:
@@ -174,6 +174,7 @@ class HierCodec:
         q_z, _ = decoder.take_values(rows, self.z_tables)
         known = np.zeros(len(rows), dtype=np.int64)  # z that has not arrived stands at its median
         known[: len(q_z)] = q_z
+        z_bytes = decoder.needed_bytes
         check.add(known)
         coder = DecodingCoder(self.y_tables, decoder, check)
         scale = STRIDE_Z // STRIDE_Y
@@ -182,7 +183,7 @@ class HierCodec:
         if len(coder.blocks) == self.levels and coder.blocks[-1].complete:
             body = header.length_bytes + decoder.needed_bytes
             trailer = container.read_trailer(prefix, body, self.levels + 1)
-        return Received(header, tuple(coder.blocks), len(q_z), body, trailer)
+        return Received(header, tuple(coder.blocks), z_bytes, body, trailer)
 
     # -- hyper-latent
 

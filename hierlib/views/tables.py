@@ -32,9 +32,11 @@ def measured(*folders: str | Path) -> dict[str, list[Results]]:
     return found
 
 
-def _rank(codec: str) -> tuple[bool, bool, str]:
-    """Sorts codecs as figures name them, so that each keeps its colour: learned, JPEG 2000, JPEG."""
-    return codec.startswith("jpeg"), not codec.startswith("jpeg2000"), codec
+def _rank(codec: str) -> tuple[bool, bool, bool, str]:
+    """Sorts codecs as figures name them, so that each keeps its colour: shipped, trained here, JPEG 2000, JPEG."""
+    from ..codec.weights import known
+
+    return codec.startswith("jpeg"), not codec.startswith("jpeg2000"), codec not in known(), codec
 
 
 def same_bytes(results: Sequence[Results], measure: str, classifier: str | None = None) -> Any:
