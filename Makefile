@@ -50,7 +50,7 @@ lint: $(STAMP) ## check style, types and that no notebook carries outputs
 lab: $(STAMP) ## open JupyterLab on the slider
 	$(BIN)/jupyter lab notebooks/03_decode.ipynb
 
-bench: $(STAMP) ## measure speed: coder, codec, start-up
+bench: $(STAMP) ## measure the stream: random cuts, real against estimated bytes, float64
 	$(BIN)/python -m pytest tests/benchmarks --timeout 900 -s
 
 clean: ## remove .venv, caches and what was built; runs/ stays

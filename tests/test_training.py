@@ -174,6 +174,14 @@ def test_the_task_loss_reaches_the_encoder(tmp_path: Path) -> None:
     assert not torch.equal(before, task.network.g_a[0].weight)
 
 
+def test_all_levels_of_a_step_share_one_walk() -> None:
+    """The paper's Eq. 2 as it stands: three levels, one update; block 1 is in each of the three rates."""
+    whole = replace(BRIEF, one_level_a_step=False, cut_share=0.0)
+    log = CodecTask(whole, training_set(whole.pictures)).update(0)
+    assert log["bytes_1"] < log["bytes_2"] < log["bytes_3"]
+    assert {"mse_1", "mse_2", "mse_3"} <= set(log)
+
+
 def test_going_on_from_weights_of_another_shape_is_refused(tmp_path: Path) -> None:
     path = train(replace(BRIEF, steps=1), tmp_path / "a", resume=False)
     wider = replace(BRIEF, steps=1, codec=replace(BRIEF.codec, blocks=(24, 40, 60)))

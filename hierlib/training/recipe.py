@@ -75,8 +75,8 @@ RECIPES = {
     "tiny64": Recipe("tiny64", TINY, "tiny-imagenet-train", "tiny-clip", "tiny", steps=10000, learning_rate=8e-4,
                      gamma=(0.15, 0.2, 0.3), level_weight=(10.0, 3.0, 1.0), large="imagenette-woof-224-train"),
     # the paper's: 80,000 pictures for 100 epochs at batch 8, full width, all levels each step, ResNet-50; needs a GPU
-    "paper": Recipe("paper", PAPER, "imagenet-train-80k", "imagenet-clip", "torchvision/resnet50", steps=1_000_000, size=256,
-                    batch_size=8, learning_rate=1e-4, one_level_a_step=False, cut_share=0.0, clip=1.0),
+    "paper": Recipe("paper", PAPER, "imagenet-train-80k", "imagenet-clip", "torchvision/resnet50", steps=1_000_000,
+                    size=256, batch_size=8, learning_rate=1e-4, one_level_a_step=False, cut_share=0.0, clip=1.0),
 }  # fmt: skip
 
 
