@@ -16,7 +16,7 @@ from ..codec import weights
 from ..codec.likelihood import Likelihoods
 from ..codec.network import HierNetwork
 from ..errors import CheckpointError
-from ..files import shipped
+from ..files import digest, shipped
 from ..images.packs import PictureSet
 from .data import Batches, cropped, flip, training_set
 from .loop import one_cycle, run
@@ -111,9 +111,8 @@ def train(
     folder = Path(folder)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     task = CodecTask(recipe, training_set(recipe.pictures, recipe.seed), device)
-    if start_from:
-        _begin_from(task, start_from)
-    about = {"name": recipe.name, "recipe": recipe.to_json(), "start_from": start_from, "seed": recipe.seed}
+    origin = _begin_from(task, start_from) if start_from else ""
+    about = {"name": recipe.name, "recipe": recipe.to_json(), "start_from": origin, "seed": recipe.seed}
     done = run(
         task, folder, recipe.steps, about, resume=resume, checkpoint_every_s=checkpoint_every_s, every_log=every_log
     )
@@ -122,9 +121,10 @@ def train(
     return path
 
 
-def _begin_from(task: CodecTask, name: str) -> None:
+def _begin_from(task: CodecTask, name: str) -> str:
+    """Load weights to go on from; returns their recipe's name and their file's digest, which the new weights keep."""
     path = Path(name) if name.endswith(".safetensors") else shipped("checkpoints", f"{name}.safetensors")
-    tensors, _ = weights.read(path)
+    tensors, described = weights.read(path)
     for part in ("network", "likelihood"):
         module = task.network if part == "network" else task.likelihoods
         own = {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
@@ -135,6 +135,7 @@ def _begin_from(task: CodecTask, name: str) -> None:
                 f"{path} does not fit recipe {task.recipe.name}: {str(error).splitlines()[0]}"
             ) from None
     task.average.module.load_state_dict(task.trained.state_dict())
+    return f"{described.get('name', path.stem)} {digest(path)}"
 
 
 def _large_batches(recipe: Recipe) -> Batches:
