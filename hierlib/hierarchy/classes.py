@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import DataError, HierarchyError
-from ..files import shipped
+from ..errors import HierarchyError
+from .locate import read_csv
 
 
 class ClassList(NamedTuple):
@@ -25,20 +25,7 @@ def classes(name_or_path: str | Path) -> ClassList:
 
     Raises HierarchyError naming the row for a blank or repeated id, and for an unknown list.
     """
-    path = Path(name_or_path)
-    if path.suffix.lower() != ".csv":
-        try:
-            path = shipped("classes", f"{name_or_path}.csv")
-        except DataError:
-            raise HierarchyError(
-                f"no class list is called {str(name_or_path)!r}: give a .csv file, or imagenet or tiny-imagenet."
-            ) from None
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise HierarchyError(
-            f"{path} cannot be read as a UTF-8 table ({error}): check the path and the encoding."
-        ) from None
+    path, text = read_csv(name_or_path, "classes", "class list", ("imagenet", "tiny-imagenet"))
     return parse(text, str(path))
 
 

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, HierarchyError
-from ..files import shipped, write_bytes
+from ..errors import HierarchyError
+from ..files import write_bytes
+from .locate import read_csv, shipped_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -263,24 +264,5 @@ def load(name_or_path: str | Path) -> Hierarchy:
     """
     from .table import parse
 
-    path = Path(name_or_path)
-    if path.suffix.lower() != ".csv":
-        try:
-            path = shipped("hierarchies", f"{name_or_path}.csv")
-        except DataError:
-            raise HierarchyError(
-                f"no hierarchy is called {str(name_or_path)!r}: give the path of a .csv file, or one of "
-                f"{', '.join(shipped_names())}."
-            ) from None
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise HierarchyError(
-            f"{path} cannot be read as a UTF-8 table ({error}): check the path and the encoding."
-        ) from None
+    path, text = read_csv(name_or_path, "hierarchies", "hierarchy", shipped_names())
     return parse(text, name=path.stem, source=str(path))
-
-
-def shipped_names() -> list[str]:
-    """Names that :func:`load` knows."""
-    return sorted(path.stem for path in shipped("hierarchies").glob("*.csv"))
