@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--hierarchy", default="tiny-clip", metavar="TABLE", help="name or .csv (tiny-clip)")
     evaluate.add_argument("--classifier", action="append", metavar="NAME", help="may be repeated (tiny)")
     evaluate.add_argument("--budgets", type=_budgets, default=BUDGETS, metavar="N,N,...", help="bytes (64,...,8192)")
+    evaluate.add_argument("--no-level-ends", action="store_true", help="cut at the budgets only")
     evaluate.add_argument("--limit", type=_count, metavar="N", help="only N pictures, evenly spread over the pack")
 
     reproduce = _command(commands, "reproduce", _reproduce, "run the notebooks with a recipe and write one report")
@@ -172,9 +173,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     codec, hierarchy = _codec(arguments.codec), load_hierarchy(arguments.hierarchy)
     pictures = _pictures(arguments.pictures, arguments.limit)
-    judges = {name: load_classifier(name) for name in arguments.classifier or ["tiny"]}
+    judges = [load_classifier(name) for name in arguments.classifier or ["tiny"]]
     partial = arguments.output.with_suffix(".partial.jsonl")  # the same command goes on from it after an interruption
-    results = evaluate(codec, pictures, hierarchy, judges, arguments.budgets, resume=partial)
+    results = evaluate(
+        codec, pictures, hierarchy, judges, arguments.budgets, level_ends=not arguments.no_level_ends, resume=partial
+    )
     results.save(arguments.output)
     partial.unlink(missing_ok=True)
     shown = ["classifier", "point", "bytes", "psnr_db", "ms_ssim", *(f"right_{level}" for level in hierarchy.levels)]
