@@ -38,6 +38,11 @@ class Received:
     body_bytes: int | None  # header and payload, once every symbol is settled
     trailer: tuple[int, ...] | None
 
+    @property
+    def level_ends(self) -> tuple[int, ...]:
+        """Bytes of the stream after which each complete block is complete."""
+        return tuple(self.header.length_bytes + int(b.needed_bytes[-1]) for b in self.blocks if b.complete)
+
     def counts_at(self, n_bytes: int) -> list[int]:
         """How many symbols of each block the first ``n_bytes`` of the stream settle."""
         within = n_bytes - self.header.length_bytes
@@ -107,7 +112,7 @@ class HierCodec:
         received = self._receive(body)  # the encoder reads its own stream: where the blocks end, and that they do
         if received is None or received.body_bytes != len(body):
             raise RuntimeError("the encoder cannot read its own stream: a defect of hierlib or of this machine")
-        ends = [len(head) + int(block.needed_bytes[-1]) for block in received.blocks]
+        ends = received.level_ends
         parts = [len(head) + (received.blocks[0].begun_bytes or 0)]
         parts += [end - begin for begin, end in zip([parts[0], *ends], ends, strict=False)]
         stream = body + container.write_trailer(body, parts)
@@ -203,9 +208,7 @@ class HierCodec:
     def level_ends(self, stream: bytes) -> tuple[int, ...]:
         """Bytes after which each complete level of ``stream`` is complete: ends[0] is where the coarse block ends."""
         received = self._receive(stream)
-        if received is None:
-            return ()
-        return tuple(received.header.length_bytes + int(b.needed_bytes[-1]) for b in received.blocks if b.complete)
+        return () if received is None else received.level_ends
 
     def info(self, stream: bytes) -> dict[str, Any]:
         """What a stream, or a prefix of one, says of itself: version, model, size, where its parts end, its check."""
@@ -213,7 +216,7 @@ class HierCodec:
         if received is None:
             return {"bytes": len(stream), "header": "not complete: the first bytes are missing"}
         header, blocks = received.header, received.blocks
-        ends = self.level_ends(stream)
+        ends = received.level_ends
         return {
             "version": container.VERSION,
             "model": self.name,
