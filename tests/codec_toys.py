@@ -26,7 +26,7 @@ def exported(seed: int = 0, blocks: tuple[int, ...] = (24, 40, 56)) -> tuple[dic
         for delta in network.entropy.parameters_net.delta:
             delta.leave.weight.normal_(0, 0.3)
         network.entropy.parameters_net.head.weight.mul_(6)
-    return weights.export(network, likelihoods, {}), {"config": config.to_json(), "name": f"toy{seed}"}
+    return weights.export(network, likelihoods), {"config": config.to_json(), "name": f"toy{seed}"}
 
 
 def toy_codec(seed: int = 0, blocks: tuple[int, ...] = (24, 40, 56)) -> HierCodec:

@@ -146,7 +146,7 @@ def test_training_lowers_the_loss_and_gives_a_codec_that_codes(tmp_path: Path) -
     def objective(network, likelihoods) -> float:
         likelihoods.eval()
         with torch.no_grad():
-            walked = task.loss.walk(network, likelihoods, images, 3)
+            walked = likelihoods(network, images, 3)
             whole = replace(brief, cut_share=0.0)
             task.loss.recipe = whole
             terms = [task.loss.terms(network, walked, images, torch.zeros(18), level, False) for level in range(3)]

@@ -30,7 +30,7 @@ UNKNOWN_SIZE = 64  # of the grey picture shown while not even the size has arriv
 
 @dataclass(frozen=True)
 class Received:
-    """All that a prefix settles, as integers; ``HierCodec.picture_at`` makes pictures of it."""
+    """All that a prefix settles, as integers; ``HierCodec.decode_cuts`` makes pictures of it."""
 
     header: container.Header
     blocks: tuple[Block, ...]
@@ -42,6 +42,11 @@ class Received:
     def level_ends(self) -> tuple[int, ...]:
         """Bytes of the stream after which each complete block is complete."""
         return tuple(self.header.length_bytes + int(b.needed_bytes[-1]) for b in self.blocks if b.complete)
+
+    def begun_at(self, block: int, n_bytes: int) -> bool:
+        """Whether the first ``n_bytes`` of the stream settle all that comes before the block's first symbol."""
+        begun_bytes = self.blocks[block].begun_bytes
+        return begun_bytes is not None and n_bytes - self.header.length_bytes >= begun_bytes
 
     def counts_at(self, n_bytes: int) -> list[int]:
         """How many symbols of each block the first ``n_bytes`` of the stream settle."""
@@ -102,12 +107,13 @@ class HierCodec:
         header = container.Header(self.fingerprint, image.shape[1], image.shape[2])
         head = container.write_header(header)
         y = self.network.analyse(_padded(image)[None].to(self.device))
-        q_z, rows_z = self._hyper_symbols(self.network.h_a(y))
+        z = self.network.h_a(y)
+        q_z, rows_z = self._hyper_values(z), self._hyper_rows(*z.shape[2:])
         encoder, check = Encoder(), Check(header.height, header.width)
         encoder.put_values(q_z, rows_z, self.z_tables)
         check.add(q_z)
         coder = EncodingCoder(y, self.slices, self.y_tables, encoder, check)
-        self.network.entropy.walk(self._z_hat(q_z, y.shape[2], y.shape[3]), coder)
+        self.network.entropy.walk(self._z_hat(q_z, *z.shape[2:]), coder)
         body = head + encoder.finish()
         received = self._receive(body)  # the encoder reads its own stream: where the blocks end, and that they do
         if received is None or received.body_bytes != len(body):
@@ -139,11 +145,8 @@ class HierCodec:
     def _decoded(self, stream: bytes, received: Received, n_bytes: int) -> Decoded:
         header, blocks = received.header, received.blocks
         total = self.network.config.M * _cells(header.height, STRIDE_Y) * _cells(header.width, STRIDE_Y)
-        z_settled = blocks[0].begun_bytes is not None and n_bytes - header.length_bytes >= blocks[0].begun_bytes
-        if not z_settled and n_bytes < len(stream):
-            return self.decode_cuts(stream[:n_bytes], [n_bytes])[
-                0
-            ]  # inside z the parameters themselves are not yet these
+        if n_bytes < len(stream) and not received.begun_at(0, n_bytes):
+            return self.decode(stream[:n_bytes])  # inside z the parameters themselves are not yet these
         counts = received.counts_at(n_bytes)
         image = self._picture(received, counts, n_bytes)
         level = sum(1 for block, count in zip(blocks, counts, strict=True) if count == block.index.size)
@@ -155,8 +158,7 @@ class HierCodec:
     def _picture(self, received: Received, counts: list[int], n_bytes: int) -> Tensor:
         header, begun = received.header, []
         for number, (block, count) in enumerate(zip(received.blocks, counts, strict=True)):
-            known = block.begun_bytes is not None and n_bytes - header.length_bytes >= block.begun_bytes
-            if number == 0 or known:
+            if number == 0 or received.begun_at(number, n_bytes):
                 begun.append(block.values(count))
         y_hat = np.zeros((self.network.config.M, *begun[0].shape[1:]), dtype=np.float32)
         y_hat[: sum(len(b) for b in begun)] = np.concatenate(begun)
@@ -175,15 +177,14 @@ class HierCodec:
             )
         height, width = _cells(header.height, STRIDE_Z), _cells(header.width, STRIDE_Z)
         decoder, check = Decoder(prefix[header.length_bytes :]), Check(header.height, header.width)
-        rows = np.repeat(np.arange(len(self.medians)), height * width)
+        rows = self._hyper_rows(height, width)
         q_z, _ = decoder.take_values(rows, self.z_tables)
         known = np.zeros(len(rows), dtype=np.int64)  # z that has not arrived stands at its median
         known[: len(q_z)] = q_z
         z_bytes = decoder.needed_bytes
         check.add(known)
         coder = DecodingCoder(self.y_tables, decoder, check)
-        scale = STRIDE_Z // STRIDE_Y
-        self.network.entropy.walk(self._z_hat(known, height * scale, width * scale), coder)
+        self.network.entropy.walk(self._z_hat(known, height, width), coder)
         body = trailer = None
         if len(coder.blocks) == self.levels and coder.blocks[-1].complete:
             body = header.length_bytes + decoder.needed_bytes
@@ -192,15 +193,17 @@ class HierCodec:
 
     # -- hyper-latent
 
-    def _hyper_symbols(self, z: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """z (1, N_hyper, h, w) -> values and table rows, channel by channel."""
-        values = torch.round(z[0].double() - self.medians.to(z.device)[:, None, None]).long().cpu().numpy()
-        rows = np.repeat(np.arange(values.shape[0]), values.shape[1] * values.shape[2])
-        return values.ravel(), rows
+    def _hyper_values(self, z: Tensor) -> np.ndarray:
+        """z (1, N_hyper, h, w) -> (N_hyper * h * w,) integers about the medians, channel by channel."""
+        return torch.round(z[0].double() - self.medians.to(z.device)[:, None, None]).long().cpu().numpy().ravel()
 
-    def _z_hat(self, values: np.ndarray, y_height: int, y_width: int) -> Tensor:
-        scale = STRIDE_Z // STRIDE_Y
-        z = torch.from_numpy(values.reshape(len(self.medians), y_height // scale, y_width // scale)).double()
+    def _hyper_rows(self, height: int, width: int) -> np.ndarray:
+        """The table row of each of those integers: its channel."""
+        return np.repeat(np.arange(len(self.medians)), height * width)
+
+    def _z_hat(self, values: np.ndarray, height: int, width: int) -> Tensor:
+        """The inverse of ``_hyper_values``: (1, N_hyper, height, width) float64."""
+        z = torch.from_numpy(values.reshape(len(self.medians), height, width)).double()
         return (z + self.medians.cpu()[:, None, None])[None].to(self.device)
 
     # -- about a stream

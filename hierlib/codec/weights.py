@@ -28,19 +28,27 @@ def load(name: str | Path, device: str = "cpu") -> HierCodec:
 
     Raises CheckpointError if there is no such file, or it holds no codec.
     """
-    path = Path(name)
-    by_name = path.suffix != ".safetensors"
-    if by_name:
-        try:
-            path = shipped("checkpoints", f"{name}.safetensors")
-        except DataError:
-            raise CheckpointError(
-                f"There is no codec {name}: shipped are {', '.join(known()) or 'none'}; or give a .safetensors file."
-            ) from None
+    path = locate(name)
     tensors, about = read(path)
-    codec = assemble(tensors, about, name=str(name) if by_name else about.get("name", path.stem))
+    given = Path(name) == path  # a path: what the file calls itself; else the name that was asked for
+    codec = assemble(tensors, about, name=about.get("name", path.stem) if given else str(name))
     codec.network.to(device)
     return codec
+
+
+def locate(name: str | Path) -> Path:
+    """The path of shipped weights by name, or the path itself of a .safetensors file.
+
+    Raises CheckpointError, with the shipped names, for an unknown one.
+    """
+    if Path(name).suffix == ".safetensors":
+        return Path(name)
+    try:
+        return shipped("checkpoints", f"{name}.safetensors")
+    except DataError:
+        raise CheckpointError(
+            f"There is no codec {name}: shipped are {', '.join(known()) or 'none'}; or give a .safetensors file."
+        ) from None
 
 
 def known() -> list[str]:
@@ -97,7 +105,7 @@ def fingerprint(tensors: dict[str, Tensor]) -> bytes:
     return hashed.digest()[:FINGERPRINT_BYTES]
 
 
-def export(network: HierNetwork, likelihoods: Likelihoods, about: dict[str, Any]) -> dict[str, Tensor]:
+def export(network: HierNetwork, likelihoods: Likelihoods) -> dict[str, Tensor]:
     """The tensors of a weights file: networks in float32, CompressAI's prior (to train on), and integer tables."""
     tensors = {f"network.{k}": v.detach().float().cpu().contiguous() for k, v in network.state_dict().items()}
     tensors |= {
@@ -115,6 +123,4 @@ def save(path: Path, network: HierNetwork, likelihoods: Likelihoods, about: dict
 
     description = {**about, "config": network.config.to_json()}
     with replacing(path) as temporary:
-        save_file(
-            export(network, likelihoods, about), temporary, metadata={"kind": KIND, "about": json.dumps(description)}
-        )
+        save_file(export(network, likelihoods), temporary, metadata={"kind": KIND, "about": json.dumps(description)})

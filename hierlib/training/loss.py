@@ -14,7 +14,6 @@ from .recipe import Recipe
 
 if TYPE_CHECKING:
     from ..classifiers import Classifier
-    from ..codec.likelihood import Likelihoods
     from ..codec.network import HierNetwork
 
 
@@ -60,13 +59,10 @@ def cut(part: dict[str, Tensor], share: float) -> Tensor:
 
 
 class LevelLoss:
-    """The terms of Eq. 2 for one level at a time, sharing one walk when several are asked for."""
+    """The terms of Eq. 2 for one level at a time, of a walk that several may share."""
 
     def __init__(self, recipe: Recipe, hierarchy: Hierarchy, classifier: Classifier | None):
         self.recipe, self.hierarchy, self.classifier = recipe, hierarchy, classifier
-
-    def walk(self, network: HierNetwork, likelihoods: Likelihoods, images: Tensor, levels: int) -> dict[str, Any]:
-        return likelihoods(network, images, levels)
 
     def terms(
         self, network: HierNetwork, walked: dict[str, Any], images: Tensor, labels: Tensor, level: int, task: bool

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import RecipeError
-from .recipe import RECIPES, recipe
+from .recipe import RECIPES
 
 
 def start(name: str, folder: Path, *, steps: int | None = None, resume: bool = True, start_from: str = "") -> Path:
@@ -25,5 +25,5 @@ def start(name: str, folder: Path, *, steps: int | None = None, resume: bool = T
         return train_classifier(of_classifier[name], folder, resume=resume)
     if name not in RECIPES:
         raise RecipeError(f"There is no recipe {name}: known are {', '.join([*RECIPES, *of_classifier])}.")
-    chosen = recipe(name) if steps is None else replace(recipe(name), steps=steps)
+    chosen = RECIPES[name] if steps is None else replace(RECIPES[name], steps=steps)
     return train(chosen, folder, resume=resume, start_from=start_from)

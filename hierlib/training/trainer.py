@@ -16,7 +16,7 @@ from ..codec import weights
 from ..codec.likelihood import Likelihoods
 from ..codec.network import HierNetwork
 from ..errors import CheckpointError
-from ..files import digest, shipped
+from ..files import digest
 from ..images.packs import PictureSet
 from .data import Batches, cropped, flip, training_set
 from .loop import one_cycle, run
@@ -55,15 +55,14 @@ class CodecTask:
 
     def update(self, step: int) -> dict[str, float]:
         r, levels = self.recipe, len(self.recipe.codec.blocks)
-        large = self.large is not None and step % r.large_every == r.large_every - 1
-        batches = self.large if self.large is not None and large else self.batches
-        images, labels = (t.to(self.device) for t in batches.batch(step))
+        large = self.large if step % r.large_every == r.large_every - 1 else None
+        images, labels = (t.to(self.device) for t in (large or self.batches).batch(step))
         self.likelihoods.train()
         task = step >= r.task_from * r.steps and any(r.gamma) and not large
         chosen = [step % levels] if r.one_level_a_step else list(range(levels))
         for group in self.optimizers["main"].param_groups:
             group["lr"] = r.learning_rate * one_cycle(step, r.steps)
-        walked = self.loss.walk(self.network, self.likelihoods, images, max(chosen) + 1)
+        walked = self.likelihoods(self.network, images, max(chosen) + 1)
         log: dict[str, float] = {}
         loss = torch.zeros((), device=self.device)
         for level in chosen:
@@ -123,7 +122,7 @@ def train(
 
 def _begin_from(task: CodecTask, name: str) -> str:
     """Load weights to go on from; returns their recipe's name and their file's digest, which the new weights keep."""
-    path = Path(name) if name.endswith(".safetensors") else shipped("checkpoints", f"{name}.safetensors")
+    path = weights.locate(name)
     tensors, described = weights.read(path)
     for part in ("network", "likelihood"):
         module = task.network if part == "network" else task.likelihoods
