@@ -25,10 +25,10 @@ class Recorder:
         self.y, self.slices = y, slices
         self.parameters: list[tuple[Tensor, Tensor]] = []
 
-    def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> tuple[Tensor, bool]:
+    def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> Tensor:
         self.parameters.append((log_sigma, mu))
         low, high = self.slices[block]
-        return self.y[:, low:high], True
+        return self.y[:, low:high]
 
 
 def micro() -> HierNetwork:
@@ -54,6 +54,22 @@ def test_a_block_depends_on_complete_earlier_blocks_only() -> None:
         for earlier in range(block):
             low, high = slices[earlier]
             assert gradient[:, low:high].abs().max() > 0
+
+
+def test_strips_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large map is walked in strips; the halo of each is as wide as its networks see."""
+    network = micro()
+    y = torch.randn(1, MICRO.M, 20, 12, dtype=torch.float64)
+    z_hat = torch.randn(1, MICRO.N_hyper, 5, 3, dtype=torch.float64)
+    found = []
+    for places in (4096, 8 * 12):
+        monkeypatch.setattr("hierlib.codec.entropy.STRIP_PLACES", places)
+        coder = Recorder(y, network.entropy.parameters_net.slices)
+        network.entropy.walk(z_hat, coder)
+        found.append(coder.parameters)
+    for whole, strips in zip(*found):
+        for a, b in zip(whole, strips):
+            assert torch.allclose(a, b, rtol=0, atol=1e-12)
 
 
 def test_the_first_block_is_the_hyperprior_alone() -> None:

@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hierlib.codec.rangecoder import TOTAL, Decoder, Encoder, Tables
-from hierlib.codec.tables import LOG_SIGMA_MIN, LOG_SIGMA_STEP, gaussian_rows, packed, scale_index, unpacked
+from hierlib.codec.rangecoder import LARGEST, Decoder, Encoder
+from hierlib.codec.tables import (
+    LOG_SIGMA_MIN,
+    LOG_SIGMA_STEP,
+    TOTAL,
+    Tables,
+    gaussian_rows,
+    packed,
+    scale_index,
+    unpacked,
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +88,41 @@ def test_as_short_as_a_library_coder(tables: Tables) -> None:
     ours, theirs = len(encoded(values, rows, tables)), 4 * len(oracle.get_compressed())
     assert abs(ours - theirs) <= 0.001 * theirs + 8
     assert ours <= tables.ideal_bits(values, rows) / 8 * 1.002 + 8
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, 100])
+def test_a_decoder_that_is_fed_goes_on_as_if_it_had_had_it_all(tables: Tables, chunk: int) -> None:
+    values, rows = sample(600, 6)
+    stream = encoded(values, rows, tables)
+    whole, whole_needed = Decoder(stream).take_values(rows, tables)
+    decoder, found, needed = Decoder(), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    for at in range(0, len(stream), chunk):
+        decoder.extend(stream[at : at + chunk])
+        more, more_needed = decoder.take_values(rows[len(found) :], tables)
+        found, needed = np.append(found, more), np.append(needed, more_needed)
+        assert len(found) == np.searchsorted(whole_needed, at + chunk, side="right")
+    assert np.array_equal(found, whole)
+    assert np.array_equal(needed, whole_needed)
+
+
+def test_rewinding_reads_the_same_again_once_more_bytes_are_there(tables: Tables) -> None:
+    encoder = Encoder()
+    encoder.put_bits(0xABCDE, 20)
+    stream = encoder.finish()
+    decoder = Decoder(stream[:2])
+    mark = decoder.mark()
+    assert decoder.take_bits(20) is None
+    decoder.rewind(mark)
+    assert decoder.stopped
+    decoder.extend(stream[2:])
+    assert decoder.take_bits(20) == 0xABCDE
+
+
+@pytest.mark.parametrize("value", [LARGEST, -LARGEST])
+def test_the_largest_magnitude_fits_under_every_row(tables: Tables, value: int) -> None:
+    rows = np.arange(64)
+    stream = encoded(np.full(64, value), rows, tables)
+    assert set(Decoder(stream).take_values(rows, tables)[0].tolist()) == {value}
 
 
 def test_bits_and_intervals_mix_with_values(tables: Tables) -> None:

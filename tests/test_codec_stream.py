@@ -31,12 +31,11 @@ def stream(codec: HierCodec) -> bytes:
 
 
 def test_every_cut_decodes_to_a_prefix_of_what_the_whole_holds(codec: HierCodec, stream: bytes) -> None:
-    whole = codec._receive(stream)
-    assert whole is not None
+    whole = codec.decoder().feed(stream)
+    assert whole.header is not None
     assert whole.trailer is not None
     for cut in range(whole.header.length_bytes, len(stream), 11):
-        part = codec._receive(stream[:cut])
-        assert part is not None
+        part = codec.decoder().feed(stream[:cut])
         for mine, all_of_it in zip(part.blocks, whole.blocks, strict=False):
             if mine.begun_bytes is not None:
                 assert np.array_equal(mine.order, all_of_it.order)
@@ -76,8 +75,7 @@ def test_the_whole_stream_holds_the_rounded_latent(codec: HierCodec, stream: byt
     """y_hat - y lies within half a step everywhere: nothing was clamped, lost or shifted."""
     image = shapes(3, seed=5)[1]
     y = codec.network.analyse(image[None])[0].double().numpy()
-    received = codec._receive(stream)
-    assert received is not None
+    received = codec.decoder().feed(stream)
     y_hat = np.concatenate([block.values() for block in received.blocks])
     assert np.abs(y_hat - y).max() <= 0.5 + 1e-6
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,8 +19,8 @@ from torch import Tensor
 
 from ..errors import BitstreamError
 from .order import coding_order
-from .rangecoder import TOTAL, Decoder, Encoder, Tables
-from .tables import SCALES, scale_index, scale_position
+from .rangecoder import LARGEST, Decoder, Encoder
+from .tables import SCALES, TOTAL, Tables, scale_index, scale_position
 
 MU_GRID = 256  # mu is rounded to multiples of 1/256 before it is used or enters a later context
 GUARD = 1e-9
@@ -47,6 +48,11 @@ class Block:
     @property
     def complete(self) -> bool:
         return len(self.q) == self.index.size
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The scale index of each symbol, in coding order: its row of the tables."""
+        return self.index.ravel()[self.order]
 
     def values(self, count: int | None = None) -> np.ndarray:
         """y_hat of the block, (C, h, w) float64: q + mu where received (the first ``count`` symbols), mu elsewhere."""
@@ -80,26 +86,40 @@ def integers(log_sigma: Tensor, mu: Tensor) -> tuple[np.ndarray, np.ndarray, np.
     return scale_index(position), grid, near
 
 
+def quantised_values(residual: np.ndarray) -> np.ndarray:
+    """Float64 residuals -> the nearest integers, within what the coder carries; NaN counts as 0."""
+    return np.clip(np.rint(np.nan_to_num(residual)), -LARGEST, LARGEST).astype(np.int64)
+
+
 class EncodingCoder:
-    """Pushes each block of y, a (1, M, h, w) tensor, to an Encoder."""
+    """Pushes each block of y, a (1, M, h, w) tensor, to an Encoder.
+
+    ``blocks`` keeps what was pushed, ``parameters`` the (log_sigma, mu) of each.
+    """
 
     def __init__(self, y: Tensor, slices: list[tuple[int, int]], tables: Tables, encoder: Encoder, check: Check):
         self.y, self.slices, self.tables, self.encoder, self.check = y, slices, tables, encoder, check
-        self.ideal_bits: list[float] = []
+        self.blocks: list[Block] = []
+        self.parameters: list[tuple[Tensor, Tensor]] = []
 
-    def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> tuple[Tensor, bool]:
+    @property
+    def ideal_bits(self) -> float:
+        """Of all symbols so far, under the integer tables."""
+        return sum(self.tables.ideal_bits(block.q, block.rows) for block in self.blocks)
+
+    def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> Tensor:
         low, high = self.slices[block]
         index, grid, near = integers(log_sigma, mu)
         self._write_exceptions(index, grid, near)
         self.encoder.put_bits(self.check.add(index, grid), CHECK_BITS)
         y = self.y[0, low:high].detach().cpu().numpy().astype(np.float64)
-        order = coding_order(index)
-        q = np.rint(y - grid / MU_GRID).astype(np.int64).ravel()[order]
-        rows = index.ravel()[order]
-        self.encoder.put_values(q, rows, self.tables)
-        self.ideal_bits.append(self.tables.ideal_bits(q, rows))
-        self.check.add(q)
-        return torch.from_numpy(Block(index, grid, order, q).values())[None].to(mu), True
+        part = Block(index, grid, coding_order(index))
+        part.q = quantised_values(y - grid / MU_GRID).ravel()[part.order]
+        self.encoder.put_values(part.q, part.rows, self.tables)
+        self.check.add(part.q)
+        self.blocks.append(part)
+        self.parameters.append((log_sigma, mu))
+        return torch.from_numpy(part.values())[None].to(mu)
 
     def _write_exceptions(self, index: np.ndarray, grid: np.ndarray, near: np.ndarray) -> None:
         places = np.flatnonzero(near)
@@ -115,26 +135,46 @@ class EncodingCoder:
 
 
 class DecodingCoder:
-    """Pops from a Decoder what is settled; ``blocks`` keeps what was received."""
+    """Pops from a Decoder what is settled; ``blocks`` keeps what was received. Goes on where it stopped."""
 
     def __init__(self, tables: Tables, decoder: Decoder, check: Check):
         self.tables, self.decoder, self.check = tables, decoder, check
         self.blocks: list[Block] = []
 
-    def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> tuple[Tensor, bool]:
-        index, grid, _ = integers(log_sigma, mu)
-        begun = self._read_exceptions(index, grid) and self._agrees(index, grid, block)
-        part = Block(index, grid, coding_order(index))
-        self.blocks.append(part)
-        if begun:
-            part.begun_bytes = self.decoder.needed_bytes
-            part.q, part.needed_bytes = self.decoder.take_values(index.ravel()[part.order], self.tables)
-            self.check.add(part.q)
+    def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> Tensor | None:
+        if block == len(self.blocks):
+            index, grid, _ = integers(log_sigma, mu)
+            self.blocks.append(Block(index, grid, coding_order(index)))
+        if self.blocks[block].begun_bytes is None:
+            self._begin(block)
+        part = self.blocks[block]
+        if part.begun_bytes is not None:
+            q, needed = self.decoder.take_values(part.rows[len(part.q) :], self.tables)
+            part.q, part.needed_bytes = np.append(part.q, q), np.append(part.needed_bytes, needed)
         if self.decoder.damaged:
             raise BitstreamError(
                 f"The bytes of block {block + 1} are none that an encoder writes: the stream is damaged."
             )
-        return torch.from_numpy(part.values())[None].to(mu), part.complete
+        if not part.complete:
+            return None
+        self.check.add(part.q)
+        return torch.from_numpy(part.values())[None].to(mu)
+
+    def _begin(self, block: int) -> None:
+        """Exceptions and check; nothing of it is kept unless all of it is settled."""
+        part, mark = self.blocks[block], self.decoder.mark()
+        index, grid = part.index.copy(), part.mu.copy()
+        settled = self._read_exceptions(index, grid)
+        sent = self.decoder.take_bits(CHECK_BITS) if settled else None
+        if sent is None:
+            self.decoder.rewind(mark)
+            return
+        if sent != self.check.add(index, grid):
+            raise BitstreamError(
+                f"The check before block {block + 1} does not match: the stream is damaged, or this machine computes "
+                "other scales than the one that encoded it. Copy the stream again; if that does not help, report it."
+            )
+        self.blocks[block] = Block(index, grid, coding_order(index), begun_bytes=self.decoder.needed_bytes)
 
     def _read_exceptions(self, index: np.ndarray, grid: np.ndarray) -> bool:
         """Apply the exceptions to index and grid; False if they are not settled."""
@@ -153,15 +193,3 @@ class DecodingCoder:
                 raise BitstreamError("An exception lies outside of its block: the stream is damaged.")
             index.flat[place], grid.flat[place] = row, mu - MU_LIMIT
         return count is not None
-
-    def _agrees(self, index: np.ndarray, grid: np.ndarray, block: int) -> bool:
-        """Compare the check; False if it is not settled. Raises BitstreamError where it differs."""
-        sent = self.decoder.take_bits(CHECK_BITS)
-        if sent is None:
-            return False
-        if sent != self.check.add(index, grid):
-            raise BitstreamError(
-                f"The check before block {block + 1} does not match: the stream is damaged, or this machine computes "
-                "other scales than the one that encoded it. Copy the stream again; if that does not help, report it."
-            )
-        return True

@@ -19,7 +19,7 @@ from ..errors import BitstreamError
 
 MAGIC, VERSION = 0xC2, 1
 FINGERPRINT_BYTES = 3
-MAX_PIXELS = 89_478_485  # Pillow's limit for pictures, and ours for what a header may declare
+MAX_PIXELS = 1 << 25  # what a header may declare unless a codec is told otherwise: 8K video's 33 million fit
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ def write_header(header: Header) -> bytes:
     return bytes([MAGIC, 0xF0 | VERSION]) + header.fingerprint + size
 
 
-def read_header(prefix: bytes) -> Header | None:
+def read_header(prefix: bytes, max_pixels: int = MAX_PIXELS) -> Header | None:
     """The header of a stream, or None if the prefix ends inside it.
 
-    Raises BitstreamError for what is no stream of ours, another version, or a size beyond MAX_PIXELS.
+    Raises BitstreamError for what is no stream of ours, another version, or a size beyond ``max_pixels``.
     """
     if (prefix[:1] and prefix[0] != MAGIC) or (prefix[1:2] and prefix[1] >> 4 != 0xF):
         raise BitstreamError(f"This is no hierlib stream: it begins with {prefix[:2].hex(' ')}, not with c2 f1.")
@@ -61,9 +61,10 @@ def read_header(prefix: bytes) -> Header | None:
         if second is None:
             return None
         height, at = second[0] + 1, second[1]
-    if height * width > MAX_PIXELS:
+    if height * width > max_pixels:
         raise BitstreamError(
-            f"The header declares {width} x {height} pixels, more than {MAX_PIXELS}: the stream is damaged."
+            f"The header declares {width} x {height} pixels, more than {max_pixels:,}: the stream is damaged, "
+            "or raise max_pixels of the codec if you trust it."
         )
     return Header(prefix[2 : 2 + FINGERPRINT_BYTES], height, width, at)
 
@@ -96,6 +97,23 @@ def read_trailer(stream: bytes, body_bytes: int, parts: int) -> tuple[int, ...] 
     if len(stream) > at + 2:
         raise BitstreamError(f"{len(stream) - at - 2} bytes follow the end of the stream: cut it to {at + 2} bytes.")
     return tuple(lengths)
+
+
+def find_trailer(stream: bytes, parts: int) -> tuple[int, ...] | None:
+    """The lengths in the trailer of a whole stream, found from its end; None if it does not end in one."""
+    end = len(stream) - 2
+    # the last byte of each number is the only one below 128: find where the last ``parts`` numbers may begin
+    ends = [at for at in range(max(0, end - 5 * parts), end) if stream[at] < 128][-parts:]
+    if len(ends) < parts or ends[-1] != end - 1:
+        return None
+    for body_bytes in range(ends[0], max(-1, ends[0] - 5), -1):
+        try:
+            lengths = read_trailer(stream, body_bytes, parts)
+        except BitstreamError:
+            continue
+        if lengths is not None:
+            return lengths
+    return None
 
 
 def write_varint(value: int) -> bytes:

@@ -70,14 +70,14 @@ class LikelihoodCoder:
         self.gaussian, self.y, self.slices = gaussian, y, slices
         self.blocks: list[dict[str, Tensor]] = []
 
-    def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> tuple[Tensor, bool]:
+    def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> Tensor:
         low, high = self.slices[block]
         y = self.y[:, low:high]
         log_sigma = log_sigma.clamp(LOG_SIGMA_MIN - 3, MAX_LOG_SIGMA)
         _, likelihood = self.gaussian(y, log_sigma.exp(), mu)
         y_hat = _round_through(y - mu) + mu
         self.blocks.append({"y_hat": y_hat, "mu": mu, "log_sigma": log_sigma, "bits": -torch.log2(likelihood)})
-        return y_hat, True
+        return y_hat
 
 
 def _round_through(x: Tensor) -> Tensor:

@@ -10,12 +10,39 @@ import math
 
 import numpy as np
 
-from .rangecoder import TOTAL, Tables
-
+TOTAL = 1 << 16  # what a row of frequencies sums to
 SCALES = 64
 LOG_SIGMA_MIN = math.log(0.11)
 LOG_SIGMA_STEP = (math.log(256) - LOG_SIGMA_MIN) / (SCALES - 1)
 TAIL = 1e-9  # mass outside a row, which the escape takes
+
+
+class Tables:
+    """Rows of cumulative frequencies for integer values, each ending in an escape.
+
+    frequencies: per row the frequencies of lows[row], lows[row] + 1, ... and of the escape; each sums to 2^16.
+    """
+
+    def __init__(self, frequencies: list[np.ndarray], lows: np.ndarray):
+        for row in frequencies:
+            if int(row.sum()) != TOTAL or row.min() < 1 or len(row) < 2:
+                raise ValueError("a row of frequencies is positive, ends in an escape and sums to 65536")
+        self.cumulative = np.concatenate([np.concatenate([[0], np.cumsum(row)]) for row in frequencies]).astype(
+            np.int64
+        )
+        self.begins = np.cumsum([0, *(len(row) + 1 for row in frequencies)]).astype(np.int64)
+        self.lows = np.asarray(lows, dtype=np.int64)
+
+    def ideal_bits(self, values: np.ndarray, rows: np.ndarray) -> float:
+        """Ideal code length of ``values`` under these integer frequencies, escapes with their plain bits."""
+        values, rows = np.asarray(values, dtype=np.int64), np.asarray(rows, dtype=np.int64)
+        begins, escapes = self.begins[rows], self.begins[rows + 1] - self.begins[rows] - 2
+        symbols = values - self.lows[rows]
+        outside = (symbols < 0) | (symbols >= escapes)
+        at = begins + np.where(outside, escapes, symbols)
+        bits = -np.log2((self.cumulative[at + 1] - self.cumulative[at]) / TOTAL)
+        folded = np.where(symbols < 0, 2 * (-1 - symbols) + 1, 2 * (symbols - escapes))[outside]
+        return float(bits.sum() + (2 * np.floor(np.log2(folded + 1)) + 1).sum())
 
 
 def scale_position(log_sigma: np.ndarray) -> np.ndarray:

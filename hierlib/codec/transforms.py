@@ -211,3 +211,9 @@ class LinearPath(nn.Module):
 def block_slices(blocks: tuple[int, ...]) -> list[tuple[int, int]]:
     """(128, 224, 320) -> [(0, 128), (128, 224), (224, 320)]."""
     return list(pairwise((0, *blocks)))
+
+
+def map_size(height: int, width: int, stride: int) -> tuple[int, int]:
+    """Places of a map at ``stride`` over a picture whose sides are padded to multiples of the coarsest stride."""
+    rows, columns = (-(-side // STRIDE_Z) * (STRIDE_Z // stride) for side in (height, width))
+    return rows, columns

@@ -59,6 +59,11 @@ def known() -> list[str]:
         return []
 
 
+def known_as(wanted: bytes) -> str | None:
+    """The name of the shipped codec whose fingerprint is ``wanted``; None if none has it."""
+    return next((name for name in known() if fingerprint(read(locate(name))[0]) == wanted), None)
+
+
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and description of a weights file. Raises CheckpointError for a missing, damaged or foreign one."""
     from safetensors import SafetensorError, safe_open

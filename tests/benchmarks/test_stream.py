@@ -51,10 +51,10 @@ def test_a_thousand_random_cuts_hold_no_wrong_symbol(codec: HierCodec, sets: dic
                 image = images[min(len(images) - 1, turn // (CUTS // len(images)))]
                 stream = codec.encode(image)
                 y = codec.network.analyse(image[None])[0].double().numpy()  # what was coded, from the encoder's side
-                whole = codec._receive(stream)
+                whole = codec.decoder().feed(stream)
                 assert whole is not None
             cut = int(random.integers(1, len(stream)))
-            part = codec._receive(stream[:cut])
+            part = codec.decoder().feed(stream[:cut])
             if part is None:
                 continue
             for block, (low, high), mine in zip(whole.blocks, codec.slices, part.blocks, strict=False):
@@ -81,7 +81,7 @@ def test_real_bytes_against_estimated_bits(codec: HierCodec, sets: dict[str, lis
         files = payloads = ideal = estimated = 0.0
         for image in images:
             stream, bits = codec.encode_with_estimate(image)
-            received = codec._receive(stream)
+            received = codec.decoder().feed(stream)
             assert received is not None
             assert received.body_bytes is not None
             with torch.no_grad():
