@@ -1,0 +1,33 @@
+"""Conformance: what FORMAT.md promises, held by streams that were written once and must mean the same everywhere."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from vectors.make import HERE, facts, load
+
+MODELS = ("toy", "tiny")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_vector_means_here_what_it_meant_where_it_was_written(model: str) -> None:
+    codec, held = load(model), json.loads((HERE / model / "vectors.json").read_text())
+    assert held["fingerprint"] == codec.fingerprint.hex(), "new weights: python tests/vectors/make.py tiny"
+    for vector in held["vectors"]:
+        stream = (HERE / model / vector["stream"]).read_bytes()
+        assert vector["cuts"][-1] == {**vector["cuts"][-1], "bytes": len(stream), "complete": True}
+        for cut in vector["cuts"]:
+            assert facts(codec, stream[: cut["bytes"]]) == cut, vector["stream"]
+
+
+def test_vectors_hold_what_a_decoder_may_get_wrong() -> None:
+    """Exceptions, escapes, a cut inside z, a cut inside each block."""
+    codec, held = load("toy"), json.loads((HERE / "toy" / "vectors.json").read_text())
+    by_name = {vector["stream"]: vector["cuts"] for vector in held["vectors"]}
+    streams = {name: (HERE / "toy" / name).read_bytes() for name in by_name}
+    assert len(streams["exceptions.c2f"]) > len(streams["square.c2f"])
+    noise = codec.decoder().feed(streams["noise.c2f"])
+    reach = codec.y_tables.begins[1:] - codec.y_tables.begins[:-1]
+    assert any((abs(block.q) > reach[block.rows] // 2).any() for block in noise.blocks)
+    assert {len(cut["symbols"]) for cut in by_name["square.c2f"]} == {0, 1, 2, 3}
