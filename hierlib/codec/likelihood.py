@@ -30,7 +30,8 @@ class Likelihoods(nn.Module):
         """Walk ``levels`` blocks (all if None) of x (B, 3, H, W), sides multiples of 64.
 
         Returns y_hat (B, M, h, w) as the decoder would have it after those blocks (straight-through rounding), its
-        parts by block with their ``mu`` and ``bits`` (B, size, h, w), and ``bits_z`` (B,). Rates are of noisy values
+        parts by block with their ``mu``, ``log_sigma``, ``likelihood`` and ``bits`` (B, size, h, w), ``likelihood_z``
+        (B, N_hyper, h/4, w/4) and ``bits_z`` (B,). Rates are of noisy values
         in training mode, of rounded ones in evaluation mode, as in CompressAI.
         """
         y = network.analyse(x)
@@ -40,7 +41,8 @@ class Likelihoods(nn.Module):
         z_hat = _round_through(z - medians) + medians
         coder = LikelihoodCoder(self.gaussian, y, block_slices(network.config.blocks))
         y_hat = network.entropy.walk(z_hat, coder, levels)
-        return {"y": y, "y_hat": y_hat, "blocks": coder.blocks, "bits_z": -torch.log2(likelihood_z).sum((1, 2, 3))}
+        bits_z = -torch.log2(likelihood_z).sum((1, 2, 3))
+        return {"y": y, "y_hat": y_hat, "blocks": coder.blocks, "likelihood_z": likelihood_z, "bits_z": bits_z}
 
     @torch.no_grad()
     def prior_rows(self) -> tuple[list[np.ndarray], np.ndarray, Tensor]:
@@ -76,7 +78,8 @@ class LikelihoodCoder:
         log_sigma = log_sigma.clamp(LOG_SIGMA_MIN - 3, MAX_LOG_SIGMA)
         _, likelihood = self.gaussian(y, log_sigma.exp(), mu)
         y_hat = _round_through(y - mu) + mu
-        self.blocks.append({"y_hat": y_hat, "mu": mu, "log_sigma": log_sigma, "bits": -torch.log2(likelihood)})
+        bits = -torch.log2(likelihood)
+        self.blocks.append({"y_hat": y_hat, "mu": mu, "log_sigma": log_sigma, "likelihood": likelihood, "bits": bits})
         return y_hat
 
 

@@ -21,12 +21,14 @@ from .network import HierNetwork
 from .tables import gaussian_rows, packed, unpacked
 
 KIND = "hierlib-codec"
+HUB_FILE = "model.safetensors"  # what the hub calls weights
 
 
 def load(name: str | Path, device: str = "cpu") -> HierCodec:
-    """A codec by the name of shipped weights (``tiny``) or by the path of a .safetensors file.
+    """A codec by the name of shipped weights (``tiny``), by the path of a .safetensors file, by a folder that
+    ``save_pretrained`` wrote, or by ``owner/name`` of a repository on the Hugging Face hub.
 
-    Raises CheckpointError if there is no such file, or it holds no codec.
+    Raises CheckpointError if there is no such file, it cannot be fetched, or it holds no codec.
     """
     path = locate(name)
     tensors, about = read(path)
@@ -37,17 +39,32 @@ def load(name: str | Path, device: str = "cpu") -> HierCodec:
 
 
 def locate(name: str | Path) -> Path:
-    """The path of shipped weights by name, or the path itself of a .safetensors file.
-
-    Raises CheckpointError, with the shipped names, for an unknown one.
-    """
+    """The weights file that ``name`` means, see ``load``. Raises CheckpointError, with the shipped names, if none."""
     if Path(name).suffix == ".safetensors":
         return Path(name)
+    if Path(name).is_dir():
+        return Path(name) / HUB_FILE
     try:
         return shipped("checkpoints", f"{name}.safetensors")
     except DataError:
+        if str(name).count("/") == 1:
+            return _fetched(str(name))
         raise CheckpointError(
-            f"There is no codec {name}: shipped are {', '.join(known()) or 'none'}; or give a .safetensors file."
+            f"There is no codec {name}: shipped are {', '.join(known()) or 'none'}; or give a .safetensors file, a "
+            "folder that save_pretrained wrote, or owner/name of a repository on the Hugging Face hub."
+        ) from None
+
+
+def _fetched(repository: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, HUB_FILE))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(
+            f"{repository} is no folder here, and {HUB_FILE} could not be fetched from the Hugging Face hub "
+            f"({type(error).__name__}): check the name and the network, or give the path of a .safetensors file."
         ) from None
 
 
