@@ -43,8 +43,8 @@ def test_its_rate_is_that_of_the_stream_and_its_picture_that_of_the_decoder() ->
     for end, level in zip(codec.level_ends(stream), out):
         shown = codec.decode(stream[:end])
         difference = (shown.image - level["x_hat"][0].clamp(0, 1)).abs()  # mu on its grid, float64, other roundings
-        assert difference.mean() < 0.002
-        assert difference.max() < 0.05
+        assert difference.mean() < 0.005
+        assert difference.max() < 0.1
 
 
 def test_saved_and_loaded_it_writes_the_same_streams(tmp_path: Path) -> None:

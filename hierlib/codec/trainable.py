@@ -74,11 +74,15 @@ class TrainableCodec(nn.Module, PyTorchModelHubMixin, library_name="hierlib", li
         model = cls(CodecConfig.from_json(about["config"]))
         own = {k: v for k, v in tensors.items() if k.startswith("network.")}
         own |= {f"likelihoods.{k.removeprefix('likelihood.')}": v for k, v in tensors.items() if "likelihood." in k}
-        missing, unexpected = model.load_state_dict(own, strict=False)
-        # buffers that CompressAI keeps empty until update() are not stored
-        lost = [key for key in missing if key in dict(model.named_parameters())]
-        if lost or unexpected:
-            raise CheckpointError(f"{path} does not fit the codec it describes: {(lost + unexpected)[0]} is amiss.")
+        # all but the buffers that CompressAI keeps empty until update()
+        lost = {key for key, value in model.state_dict().items() if value.numel()} ^ own.keys()
+        shapes = {key: value.shape for key, value in model.state_dict().items()}
+        wrong = sorted(lost) or [key for key, value in own.items() if value.shape != shapes[key]]
+        if wrong:
+            raise CheckpointError(
+                f"{path} does not fit the codec it describes: {wrong[0]} is missing or of other size."
+            )
+        model.load_state_dict(own, strict=False)
         model.about = about
         return model.eval()
 
