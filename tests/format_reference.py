@@ -91,7 +91,7 @@ def header(data: bytes) -> tuple[int, int, int, bytes] | None:
             height = number + 1
     except Missing:
         return None
-    if height * width > MAX_PIXELS:
+    if math.ceil(height / 64) * math.ceil(width / 64) * 4096 > MAX_PIXELS:
         raise Damage(f"{height} x {width} pixels")
     return height, width, at, data[2:5]
 

@@ -95,8 +95,9 @@ def test_a_flipped_byte_of_the_trailer_is_refused_by_both() -> None:
         (b"\xc2\xf1...\x7f", True),  # another model
         (b"\xc2\xf1FFF\xff\xff\xff\xff", False),  # ends inside the header
         (b"\xc2\xf1FFF\xff\xff\xff\xff\xff", True),  # a varint of six bytes
-        (b"\xc2\xf1FFF\xbf\x5a", False),  # 5792 x 5792
-        (b"\xc2\xf1FFF\xc1\x5a", True),  # 5793 x 5793: more than 2^25 pixels
+        (b"\xc2\xf1FFF\xff\x59", False),  # 5760 x 5760
+        (b"\xc2\xf1FFF\x81\x5a", True),  # 5761 x 5761: padded more than 2^25 pixels
+        (b"\xc2\xf1FFF\xfe\xff\xff\x07\x00", True),  # a line of 2^23 pixels, padded 64 times as many
     ],
 )
 def test_headers(start: bytes, refused: bool) -> None:

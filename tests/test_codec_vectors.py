@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from vectors.make import HERE, facts, load
 
+from hierlib.codec.coders import DecodingCoder
+from hierlib.errors import BitstreamError
+
 MODELS = ("toy", "tiny")
+exceptions_of = DecodingCoder._read_exceptions
+
+
+def reads(coder: DecodingCoder) -> bool:
+    """Reads the exceptions of a block as it should, and drops them."""
+    scrap = np.zeros((2, 10**6), dtype=np.int64)
+    return exceptions_of(coder, *scrap)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -22,11 +33,16 @@ def test_every_vector_means_here_what_it_meant_where_it_was_written(model: str) 
 
 
 def test_vectors_hold_what_a_decoder_may_get_wrong() -> None:
-    """Exceptions, escapes, a cut inside z, a cut inside each block."""
+    """Exceptions that matter, escapes of y and z, a cut inside z, a cut inside each block."""
     codec, held = load("toy"), json.loads((HERE / "toy" / "vectors.json").read_text())
     by_name = {vector["stream"]: vector["cuts"] for vector in held["vectors"]}
     streams = {name: (HERE / "toy" / name).read_bytes() for name in by_name}
-    assert len(streams["exceptions.c2f"]) > len(streams["square.c2f"])
+    deaf = load("toy")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("hierlib.codec.coders.DecodingCoder._read_exceptions", lambda self, *_: reads(self))
+        with pytest.raises(BitstreamError):
+            deaf.decode(streams["exceptions.c2f"])
+    assert abs(codec.decoder().feed(streams["hyper-escape.c2f"])._z).max() > 250
     noise = codec.decoder().feed(streams["noise.c2f"])
     reach = codec.y_tables.begins[1:] - codec.y_tables.begins[:-1]
     assert any((abs(block.q) > reach[block.rows] // 2).any() for block in noise.blocks)

@@ -19,7 +19,7 @@ from ..errors import BitstreamError
 
 MAGIC, VERSION = 0xC2, 1
 FINGERPRINT_BYTES = 3
-MAX_PIXELS = 1 << 25  # what a header may declare unless a codec is told otherwise: 8K video's 33 million fit
+MAX_PIXELS = 1 << 25  # padded, that a header may declare unless a codec is told otherwise: 8K video fits
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def write_header(header: Header) -> bytes:
 def read_header(prefix: bytes, max_pixels: int = MAX_PIXELS) -> Header | None:
     """The header of a stream, or None if the prefix ends inside it.
 
-    Raises BitstreamError for what is no stream of ours, another version, or a size beyond ``max_pixels``.
+    Raises BitstreamError for what is no stream of ours, another version, or a padded size beyond ``max_pixels``.
     """
     if (prefix[:1] and prefix[0] != MAGIC) or (prefix[1:2] and prefix[1] >> 4 != 0xF):
         raise BitstreamError(f"This is no hierlib stream: it begins with {prefix[:2].hex(' ')}, not with c2 f1.")
@@ -61,12 +61,17 @@ def read_header(prefix: bytes, max_pixels: int = MAX_PIXELS) -> Header | None:
         if second is None:
             return None
         height, at = second[0] + 1, second[1]
-    if height * width > max_pixels:
+    if padded_pixels(height, width) > max_pixels:
         raise BitstreamError(
-            f"The header declares {width} x {height} pixels, more than {max_pixels:,}: the stream is damaged, "
+            f"The header declares {width} x {height} pixels, padded more than {max_pixels:,}: the stream is damaged, "
             "or raise max_pixels of the codec if you trust it."
         )
     return Header(prefix[2 : 2 + FINGERPRINT_BYTES], height, width, at)
+
+
+def padded_pixels(height: int, width: int) -> int:
+    """What decoding costs memory for: sides are padded to multiples of 64, so a line of pixels costs 64 lines."""
+    return (-(-height // 64) * 64) * (-(-width // 64) * 64)
 
 
 def write_trailer(body: bytes, parts_bytes: list[int]) -> bytes:

@@ -34,7 +34,8 @@ class HierCodec:
 
     network: on the device where g_a and g_s run; its entropy path is turned to float64 here and works on one picture
     at a time. y_tables, z_tables: integer frequencies; medians: (N_hyper,) float, the centre of each channel's prior.
-    max_pixels: pictures, and sizes that a header declares, beyond it are refused before anything is allocated.
+    max_pixels: pictures, and sizes that a header declares, that have more when padded to multiples of 64 are refused
+    before anything is allocated.
     """
 
     def __init__(
@@ -95,9 +96,9 @@ class HierCodec:
         if not images:
             return []
         height, width = images[0].shape[1:]
-        if height * width > self.max_pixels:
+        if container.padded_pixels(height, width) > self.max_pixels:
             raise PictureError(
-                f"The picture has {width} x {height} pixels, more than {self.max_pixels}: shrink it, or raise "
+                f"The picture has {width} x {height} pixels, padded more than {self.max_pixels:,}: shrink it, or raise "
                 "max_pixels of the codec here and where it is decoded."
             )
         header = container.Header(self.fingerprint, height, width)

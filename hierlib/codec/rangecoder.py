@@ -156,13 +156,17 @@ class Encoder:
 
 
 @njit(cache=True)
-def _take(state: np.ndarray, data: np.ndarray, cumulative: np.ndarray, begin: int, end: int) -> int:
-    """Decode one symbol of the row cumulative[begin:end]; -1 if the bytes do not settle it (STOPPED says why)."""
-    code, width = state[CODE], state[RANGE]
+def _step(
+    code: int, width: int, position: int, needed: int, recent: int,
+    data: np.ndarray, cumulative: np.ndarray, begin: int, end: int,
+) -> tuple[int, int, int, int, int, int]:  # fmt: skip
+    """Decode one symbol of the row cumulative[begin:end]: the symbol, and what the decoder's state becomes.
+
+    Instead of a symbol -1 - UNDETERMINED or -1 - DAMAGED; what comes with it is then not to be used.
+    """
     unit = width >> PRECISION
     if code >= unit << PRECISION:  # beyond every interval, and missing bytes only add: no encoder writes this
-        state[STOPPED] = DAMAGED
-        return -1
+        return -1 - DAMAGED, code, width, position, needed, recent
     low, high = begin, end - 1
     while high - low > 1:
         middle = (low + high) >> 1
@@ -172,7 +176,6 @@ def _take(state: np.ndarray, data: np.ndarray, cumulative: np.ndarray, begin: in
             high = middle
     start, stop = cumulative[low] * unit, cumulative[low + 1] * unit
     # the fewest bytes that settle it: as many as before if the interval holds whatever came behind those
-    position, needed, recent = state[POSITION], state[NEEDED], state[RECENT]
     unknown = (1 << (8 * min(4, position - needed))) - 1
     floor = code - (recent & unknown)
     while floor < start or floor + unknown >= stop:
@@ -180,8 +183,7 @@ def _take(state: np.ndarray, data: np.ndarray, cumulative: np.ndarray, begin: in
         unknown = (1 << (8 * (position - needed))) - 1
         floor = code - (recent & unknown)
     if needed > len(data):
-        state[STOPPED] = UNDETERMINED
-        return -1
+        return -1 - UNDETERMINED, code, width, position, needed, recent
     code -= start
     width = stop - start
     while width < TOP:
@@ -190,8 +192,20 @@ def _take(state: np.ndarray, data: np.ndarray, cumulative: np.ndarray, begin: in
         recent = ((recent << 8) | byte) & 0xFFFFFFFF
         width <<= 8
         position += 1
+    return low - begin, code, width, position, needed, recent
+
+
+@njit(cache=True)
+def _take(state: np.ndarray, data: np.ndarray, cumulative: np.ndarray, begin: int, end: int) -> int:
+    """Decode one symbol of the row cumulative[begin:end]; -1 if the bytes do not settle it (STOPPED says why)."""
+    symbol, code, width, position, needed, recent = _step(
+        state[CODE], state[RANGE], state[POSITION], state[NEEDED], state[RECENT], data, cumulative, begin, end
+    )
+    if symbol < 0:
+        state[STOPPED] = -1 - symbol
+        return -1
     state[CODE], state[RANGE], state[POSITION], state[NEEDED], state[RECENT] = code, width, position, needed, recent
-    return low - begin
+    return symbol
 
 
 _BIT = np.array([0, HALF, TOTAL], dtype=np.int64)
@@ -209,6 +223,20 @@ def _take_bits(state: np.ndarray, data: np.ndarray, count: int, bit: np.ndarray)
 
 
 @njit(cache=True)
+def _take_escape(state: np.ndarray, data: np.ndarray, bit: np.ndarray) -> int:
+    """How far a value lies outside its row, sides folded: 0 just above it, 1 just below it, 2 above by one more, ..."""
+    length = 0
+    found = _take(state, data, bit, 0, 3)
+    while found == 0 and length < MAX_ESCAPE_BITS:
+        length += 1
+        found = _take(state, data, bit, 0, 3)
+    if found == 0:
+        state[STOPPED] = DAMAGED
+    rest = _take_bits(state, data, length, bit) if found == 1 else 0
+    return (1 << length) + rest - 1
+
+
+@njit(cache=True)
 def _take_values(
     state: np.ndarray, data: np.ndarray, rows: np.ndarray, cumulative: np.ndarray, begins: np.ndarray, lows: np.ndarray,
     bit: np.ndarray, out: np.ndarray, needed: np.ndarray,
@@ -217,38 +245,29 @@ def _take_values(
 
     The state is left before the first value that is not settled, half an escape included, so that it can go on.
     """
-    for i in range(len(rows)):
-        begin, end = begins[rows[i]], begins[rows[i] + 1]
-        escape = end - begin - 2
-        code, width, position, settled, recent = (
-            state[CODE],
-            state[RANGE],
-            state[POSITION],
-            state[NEEDED],
-            state[RECENT],
-        )
-        symbol = _take(state, data, cumulative, begin, end)
-        if symbol == escape:
-            length = 0
-            found = _take(state, data, bit, 0, 3)
-            while found == 0 and length < MAX_ESCAPE_BITS:
-                length += 1
-                found = _take(state, data, bit, 0, 3)
-            if found == 0:
-                state[STOPPED] = DAMAGED
-            rest = _take_bits(state, data, length, bit) if found == 1 else -1
-            if rest >= 0:
-                folded = (1 << length) + rest - 1
-                beyond = folded // 2
-                out[i] = lows[rows[i]] + (escape + beyond if folded % 2 == 0 else -1 - beyond)
-        elif symbol >= 0:
-            out[i] = lows[rows[i]] + symbol
-        if state[STOPPED] != DETERMINED:
-            state[CODE], state[RANGE], state[POSITION] = code, width, position
-            state[NEEDED], state[RECENT] = settled, recent
-            return i
-        needed[i] = state[NEEDED]
-    return len(rows)
+    code, width, position = state[CODE], state[RANGE], state[POSITION]
+    settled, recent = state[NEEDED], state[RECENT]
+    done = 0
+    while done < len(rows):
+        row = rows[done]
+        begin, end = begins[row], begins[row + 1]
+        symbol, c, w, p, n, r = _step(code, width, position, settled, recent, data, cumulative, begin, end)
+        if symbol < 0:
+            state[STOPPED] = -1 - symbol
+            break
+        value = lows[row] + symbol
+        if symbol == end - begin - 2:
+            state[CODE], state[RANGE], state[POSITION], state[NEEDED], state[RECENT] = c, w, p, n, r
+            beyond = _take_escape(state, data, bit)
+            if state[STOPPED] != DETERMINED:
+                break
+            value = value + beyond // 2 if beyond % 2 == 0 else lows[row] - 1 - beyond // 2
+            c, w, p, n, r = state[CODE], state[RANGE], state[POSITION], state[NEEDED], state[RECENT]
+        code, width, position, settled, recent = c, w, p, n, r
+        out[done], needed[done] = value, settled
+        done += 1
+    state[CODE], state[RANGE], state[POSITION], state[NEEDED], state[RECENT] = code, width, position, settled, recent
+    return done
 
 
 class Decoder:

@@ -87,6 +87,8 @@ class StreamDecoder:
                 self.body_bytes = self.header.length_bytes + self._decoder.needed_bytes
         if self.body_bytes is not None and self.trailer is None:
             self.trailer = container.read_trailer(bytes(self._stream), self.body_bytes, self._codec.levels + 1)
+            if self.trailer is not None and tuple(np.cumsum(self.trailer)[1:]) != self.level_ends:
+                raise BitstreamError("The lengths in the trailer are not those of the blocks: the stream is damaged.")
         elif self.trailer is not None and chunk:
             raise BitstreamError(f"{len(chunk)} bytes follow the end of the stream: leave them out.")
 

@@ -41,6 +41,34 @@ def pictures() -> dict[str, torch.Tensor]:
     }
 
 
+def with_exceptions(codec: HierCodec, image: torch.Tensor) -> bytes:
+    """By an encoder whose parameters are off by far more than rounding noise, and which is as careful as that asks.
+
+    So the exceptions say other integers than a decoder computes: one that ignores them goes astray.
+    """
+    noise, exact, guard = torch.Generator().manual_seed(11), coders.integers, coders.GUARD
+
+    def disturbed(log_sigma: torch.Tensor, mu: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        off = [torch.rand(log_sigma.shape, generator=noise).to(mu) * 1e-4 - 5e-5 for _ in range(2)]
+        return exact(log_sigma + off[0], mu + off[1])
+
+    coders.integers, coders.GUARD = disturbed, 0.03  # twice 5e-5 of mu is 0.026 of its grid
+    try:
+        return codec.encode(image)
+    finally:
+        coders.integers, coders.GUARD = exact, guard
+
+
+def with_hyper_escapes(codec: HierCodec, image: torch.Tensor) -> bytes:
+    """With a z that no prior expects: z is side information, so any is decodable."""
+    exact = codec._hyper_values
+    codec._hyper_values = lambda z: exact(z) + 300 * (-1) ** np.arange(z.numel()) * (np.arange(z.numel()) % 5 == 0)  # type: ignore[method-assign]
+    try:
+        return codec.encode(image)
+    finally:
+        del codec._hyper_values
+
+
 def facts(codec: HierCodec, prefix: bytes) -> dict:
     """What a prefix settles: symbols of each block begun, and digests of its parameters and of those symbols."""
     received = codec.decoder().feed(prefix)
@@ -65,9 +93,8 @@ def digest(*arrays: np.ndarray) -> str:
 def main(model: str) -> None:
     codec, found = load(model), []
     streams = {name: codec.encode(image) for name, image in pictures().items()}
-    guard, coders.GUARD = coders.GUARD, 0.02  # an encoder may be as careful as it likes: here it sends exceptions
-    streams["exceptions"] = codec.encode(pictures()["square"])
-    coders.GUARD = guard
+    streams["exceptions"] = with_exceptions(codec, pictures()["square"])
+    streams["hyper-escape"] = with_hyper_escapes(codec, pictures()["square"])
     for name, stream in streams.items():
         write_bytes(HERE / model / f"{name}.c2f", stream)
         ends = codec.level_ends(stream)
