@@ -109,7 +109,7 @@ def _encode(arguments: argparse.Namespace) -> None:
     from .images.pictures import load_picture
 
     image = load_picture(arguments.picture)
-    stream = _model(arguments.model).encode(image)[: arguments.bytes]
+    stream = _model(arguments.model).encode(image, arguments.bytes)
     write_bytes(arguments.output, stream)
     bpp = 8 * len(stream) / image[0].numel()
     print(f"{arguments.output}: {len(stream):,} bytes, {bpp:.3f} bits per pixel of {image.shape[2]} x {image.shape[1]}")
@@ -198,7 +198,7 @@ def _command(commands: Any, name: str, act: Any, says: str) -> argparse.Argument
 
 
 def _takes_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--model", default="tiny", help="name of shipped weights, or path of a checkpoint (tiny)")
+    command.add_argument("--model", default="tiny", help="shipped weights, a file, a folder, or owner/name (tiny)")
 
 
 def _takes_judges(command: argparse.ArgumentParser) -> None:
