@@ -1,5 +1,6 @@
 """Groupings, their names and figures: on points whose groups are known, by libraries, and by hand."""
 
+import re
 import warnings
 from itertools import pairwise
 
@@ -10,6 +11,9 @@ from sklearn.metrics import silhouette_score
 from hierlib.errors import HierarchyError
 from hierlib.hierarchy import build, grouping, measures, naming
 from hierlib.hierarchy.classes import ClassList, classes
+from hierlib.hierarchy.locate import shipped_names
+from hierlib.hierarchy.tree import load
+from hierlib.hierarchy.wordnet import shipped_wordnet
 
 
 @pytest.fixture(scope="module")
@@ -160,12 +164,77 @@ def test_names_are_the_synsets_that_fit():
     assert found == ("dog", "bird", "bookstore")
 
 
+def grouped(*members):
+    """(wnids, names, groups) of ImageNet classes given by name, group by group."""
+    listed = classes("imagenet")
+    row = {name: k for k, name in enumerate(listed.names)}
+    rows = [row[name] for names in members for name in names.split(", ")]
+    groups = np.repeat(np.arange(len(members)), [len(names.split(", ")) for names in members])
+    return [listed.wnids[k] for k in rows], [listed.names[k] for k in rows], groups
+
+
+def test_one_word_means_all_synsets_of_that_word():
+    """food.n.01 holds bagel and espresso, food.n.02 lemon and cucumber: what is above both is matter, says nothing."""
+    mixed = grouped("bagel, pizza, espresso, lemon, cucumber", "school bus, limousine")
+    assert naming.group_names(*mixed)[0] == "food"
+
+
+def test_two_words_where_one_does_not_fit():
+    mixed = grouped("Beagle, pug, collie, ambulance, minivan, limousine", "tench, goldfish, school bus, tiger, lemon")
+    assert naming.group_names(*mixed)[0] == "dog or car"
+
+
+def test_groups_of_one_kind_are_told_apart():
+    pair = grouped("Beagle, Bloodhound, Whippet, Saluki", "Boxer, Rottweiler, collie, Komondor")
+    assert naming.group_names(*pair) == ("hound", "working dog")
+    tree, net = load("imagenet-clip"), shipped_wordnet()
+    assert {"dog: terrier", "dog: working dog or hound"} <= set(tree.group_names[0])
+    terrier = next(wnid for wnid, synset in net.synsets.items() if synset.name == "terrier.n.01")
+    shares = {
+        title: np.mean([terrier in net.distances(tree.wnids[row]) for row in tree.members(0, group)])
+        for group, title in enumerate(tree.group_names[0])
+    }
+    assert shares["dog: terrier"] == max(shares.values()) > 4 * shares["dog: working dog or hound"]
+
+
+def test_small_groups_that_share_no_word_are_called_by_their_members():
+    odd = grouped("tarantula, spider web", "gas mask or respirator", "great grey owl, school bus, lemon")
+    names = naming.group_names(*odd)
+    assert names == ("tarantula or spider web", "gas mask or respirator", "great grey owl, school bus or lemon")
+
+
+def test_plain_words_stand_for_synsets_that_there_are():
+    known = {synset.name for synset in shipped_wordnet().synsets.values()}
+    assert set(naming._plain()) <= known
+    assert naming._plain()["whole.n.02"] == ""
+
+
+@pytest.mark.parametrize("prefix", ["imagenet", "tiny"])
+def test_shipped_names_say_what_most_members_are(prefix):
+    """By WordNet itself, without the code that chose them: a group comes under its words; none of them is jargon."""
+    net = shipped_wordnet()
+    for name in (n for n in shipped_names() if n.startswith(f"{prefix}-clip")):
+        tree = load(name)
+        for group, title in enumerate(tree.group_names[0]):
+            members = tree.members(0, group)
+            assert not re.search(r"\b(matter|whole|artifact|instrumentality|covering|conveyance|placental)\b", title)
+            assert len(title) <= 55
+            said = set(re.split(", | or |: ", title))
+            above = [
+                {naming._plain().get(net.synset(a).name, net.synset(a).lemmas[0].replace("_", " ")) for a in ancestors}
+                for ancestors in (net.distances(tree.wnids[row]) for row in members)
+            ]
+            words = [set(re.split(", | or ", "|".join(labels).replace("|", ", "))) for labels in above]
+            covered = sum(bool(said & labels) for labels in words) + sum(tree.names[row] in said for row in members)
+            assert covered >= 0.4 * len(members), (name, title)
+
+
 def test_names_are_unique_even_for_groups_that_mean_nothing():
     listed = classes("tiny-imagenet")
     random = np.random.default_rng(0).permutation(200) % 40
     found = naming.group_names(listed.wnids, listed.names, random)
     assert len(set(found)) == 40
-    assert any(": " in name for name in found)  # where no synset fits, members are named
+    assert any(": " in name or " or " in name for name in found)  # where no word fits, members are named
     with pytest.raises(HierarchyError, match="group 1 of 3 is empty"):
         naming.group_names(listed.wnids[:2], listed.names[:2], np.array([0, 2]))
 

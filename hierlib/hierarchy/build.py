@@ -12,10 +12,10 @@ from . import grouping
 from . import tree as trees
 from .classes import ClassList
 from .classes import parse as parse_classes
-from .naming import group_names, unique_class_names
+from .naming import group_names, synset_names, unique_class_names
 from .table import parse as parse_tree
 from .tree import Hierarchy
-from .wordnet import WordNet
+from .wordnet import WordNet, shipped_wordnet
 
 THREE = ("coarse", "intermediate", "fine")
 
@@ -61,9 +61,17 @@ def from_embeddings(
 
 
 def from_depths(name: str, listed: ClassList, depths: Sequence[int], wordnet: WordNet | None = None) -> Hierarchy:
-    """The paper's WordNet hierarchy: a level per depth, coarse to fine, and the classes themselves as the last."""
-    cuts = grouping.depth_cut(listed.wnids, depths, wordnet)
-    return from_groups(name, listed, np.vstack([cuts, np.arange(len(listed.wnids))]), wordnet=wordnet)
+    """The paper's WordNet hierarchy: a level per depth, coarse to fine, and the classes themselves as the last.
+
+    Its groups are synsets, and are called as WordNet calls these.
+    """
+    wordnet = wordnet or shipped_wordnet()
+    groups, names = [np.arange(len(listed.wnids))], [listed.names]
+    for depth in reversed(depths):
+        cut = wordnet.depth_cut(listed.wnids, depth)
+        groups.insert(0, grouping.in_order(np.array(cut)))
+        names.insert(0, synset_names(listed.wnids, listed.names, cut, wordnet))
+    return Hierarchy(name, listed.wnids, listed.names, level_names(len(groups)), np.stack(groups), tuple(names))
 
 
 def propose(name: str, listed: ClassList, wordnet: WordNet | None = None) -> Hierarchy:
