@@ -12,6 +12,7 @@ from . import grouping
 from . import tree as trees
 from .classes import ClassList
 from .classes import parse as parse_classes
+from .keys import are_wordnet, wordnet_of
 from .naming import group_names, synset_names, unique_class_names
 from .table import parse as parse_tree
 from .tree import Hierarchy
@@ -77,9 +78,15 @@ def from_depths(name: str, listed: ClassList, depths: Sequence[int], wordnet: Wo
 def propose(name: str, listed: ClassList, wordnet: WordNet | None = None) -> Hierarchy:
     """Levels for a list of classes: CLIP's nested groups for ImageNet's, for others a WordNet cut at depths 4 and 7.
 
-    Levels that tell the classes no further apart than the one before are left out. Raises HierarchyError for an id that
-    WordNet does not know.
+    Levels that tell the classes no further apart than the one before are left out. Raises HierarchyError, naming the
+    row, for a key that is no WordNet id.
     """
+    if wordnet is None and not are_wordnet(listed.wnids):
+        raise HierarchyError(
+            f"{name}, row 2: {listed.wnids[0]!r} is no WordNet id, and levels are proposed for WordNet ids only "
+            "(n02084071): use these, or give the levels too, as wnid,name,<level>,<level>_name."
+        )
+    wordnet = wordnet or wordnet_of(listed.wnids)
     known = trees.load("imagenet-clip-nested")
     own = ClassList(listed.wnids, unique_class_names(listed.wnids, listed.names, wordnet), listed.prompts)
     N = len(own.wnids)

@@ -21,9 +21,10 @@ from ..files import shipped
 from .classes import classes
 from .clip import embed, load_embeddings
 from .grouping import cut, depth_cut, group, kmeans
+from .keys import are_wordnet, wordnet_of
 from .measures import Measures, agreement, measure
 from .tree import Hierarchy, load
-from .wordnet import WordNet, shipped_wordnet
+from .wordnet import WordNet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,9 +183,11 @@ def along_K(wup: np.ndarray, merges: np.ndarray, K: tuple[int, ...]) -> pd.DataF
 
 
 def similarity(hierarchy: Hierarchy) -> np.ndarray | None:
-    """(N, N) Wu-Palmer of its classes, or None where some key is none of the shipped WordNet's: a tree may."""
-    known = shipped_wordnet()
-    return known.wup_matrix(hierarchy.wnids) if all(wnid in known for wnid in hierarchy.wnids) else None
+    """(N, N) Wu-Palmer of its classes, or None where its keys are no WordNet ids: a tree may have its own.
+
+    Raises HierarchyError, naming the key, where one is no WordNet id among many that are.
+    """
+    return wordnet_of(hierarchy.wnids).wup_matrix(hierarchy.wnids) if are_wordnet(hierarchy.wnids) else None
 
 
 def examine(
