@@ -70,6 +70,12 @@ def test_ward_agrees_with_scikit_learn():
         assert measures.agreement(grouping.ward(points, K), theirs) == 1
 
 
+def test_average_linkage_of_a_similarity():
+    """By hand: 0 and 1 are nearest, then 2 joins them at (0.5 + 0.3) / 2, before 3 at 0.2."""
+    similar = np.array([[1, 0.9, 0.5, 0.2], [0.9, 1, 0.3, 0.2], [0.5, 0.3, 1, 0.2], [0.2, 0.2, 0.2, 1]])
+    assert grouping.by_similarity(similar, (2, 3)).tolist() == [[0, 0, 0, 1], [0, 0, 1, 2]]
+
+
 def test_shares_are_proportional_and_exact():
     assert grouping.shares(np.array([50, 30, 20]), 10).tolist() == [5, 3, 2]
     assert grouping.shares(np.array([97, 1, 2]), 5).tolist() == [3, 1, 1]
@@ -283,6 +289,10 @@ def test_a_plain_class_list_gets_levels():
     )
     assert own.K[-1] == 4  # dog, cat and fox are no ImageNet classes, but lie above some: WordNet groups them
     assert own.groups[0][0] == own.groups[0][1] != own.groups[0][2]
+    assert (own.K, own.nested) == ((2, 3, 4), True)
+    few = build.read_own("wnid,name\nn01443537,fish\nn02123045,tabby\nn02124075,mau\n", "mine", "here")
+    assert few.groups.tolist() == [[0, 1, 1], [0, 1, 2]]  # all apart in CLIP's coarse groups: WordNet helps
+    assert build.read_own("wnid,name\nn01443537,fish\n", "mine", "here").K == (1,)
     with pytest.raises(HierarchyError, match="'n1' is no WordNet id"):
         build.read_own("wnid,name\nn1,dog\nn2,cat\n", "mine", "here")
 

@@ -105,6 +105,17 @@ def cut(linkage: np.ndarray, K: int) -> np.ndarray:
     return in_order(ids)
 
 
+def by_similarity(similarity: np.ndarray, K: Sequence[int]) -> np.ndarray:
+    """(L, N) ids of K groups each by average linkage of an (N, N) similarity with diagonal 1; nested, no seed."""
+    from scipy.cluster.hierarchy import linkage
+    from scipy.spatial.distance import squareform
+
+    if len(similarity) == 1:
+        return np.zeros((len(K), 1), dtype=np.int64)
+    tree = linkage(squareform(1 - similarity, checks=False), "average")
+    return np.array([cut(tree, k) for k in K], dtype=np.int64).reshape(len(K), len(similarity))
+
+
 def group(
     embeddings: np.ndarray, K: Sequence[int], method: Method = "kmeans", nested: bool = False, seed: int = 0
 ) -> np.ndarray:

@@ -112,7 +112,7 @@ def measured(names: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     report = shipped_measures()
-    rows = []
+    rows: list[dict[str, object]] = []
     for name in names:
         if name not in report or "levels" not in report[name]:
             raise HierarchyError(
@@ -120,11 +120,7 @@ def measured(names: Sequence[str]) -> pd.DataFrame:
             )
         for level, found in report[name]["levels"].items():
             row = {"hierarchy": name, "level": level, "K": found["K"]}
-            for figure in ("intra", "inter", "gap", "entropy", "largest", "silhouette"):
-                row[figure] = found[figure]
-                if figure in found["intervals"]:
-                    row[f"{figure} 95 %"] = "{:.3f} to {:.3f}".format(*found["intervals"][figure])
-            rows.append(row)
+            rows.append(row | _with_intervals(found))
     return pd.DataFrame(rows)
 
 
@@ -199,9 +195,10 @@ def examine(
 ) -> pd.DataFrame:
     """What a codec would be trained on: one row per level, with its balance and, where wup is given, its coherence.
 
-    bits: entropy of the level's answer for evenly drawn classes. new_bits: what it adds to all coarser levels; a level
-    of 0 new bits teaches nothing. chance: accuracy of always naming the largest group. wup: (N, N) similarities.
-    embeddings: (N, D), for the silhouette. bootstrap: resamples behind the interval of the gap.
+    smallest: classes in the smallest group. bits: entropy of the level's answer for evenly drawn classes. new_bits:
+    what it adds to all coarser levels; a level of 0 new bits teaches nothing. largest: share of the largest group,
+    which is also the accuracy of always naming it. entropy: of the sizes over log K. wup: (N, N) similarities, for
+    intra, inter and gap. embeddings: (N, D), for the silhouette. bootstrap: resamples behind the ``... 95 %`` columns.
     """
     import pandas as pd
 
@@ -211,17 +208,50 @@ def examine(
         sizes = hierarchy.sizes(index)
         _, joint = np.unique(hierarchy.groups[: index + 1], axis=1, return_counts=True)
         known, bits = _bits(joint), _bits(sizes)
-        row: dict[str, object] = {"level": level, "K": K, "smallest": int(sizes.min()), "largest": int(sizes.max())}
-        row |= {"chance": float(sizes.max() / N), "entropy": bits / np.log2(K) if K > 1 else 0.0}
-        row |= {"bits": bits, "new_bits": known - before}
+        row: dict[str, object] = {"level": level, "K": K, "smallest": int(sizes.min())}
+        row |= {
+            "bits": bits,
+            "new_bits": known - before,
+            "largest": sizes.max() / N,
+            "entropy": bits / np.log2(K) if K > 1 else 0.0,
+        }
         if wup is not None:
-            m = measure(hierarchy.groups[index], wup, embeddings, bootstrap, seed)
-            row |= {"intra": m.intra, "inter": m.inter, "gap": m.gap}
-            row |= {} if embeddings is None else {"silhouette": m.silhouette}
-            row |= {"gap 95 %": "{:.3f} to {:.3f}".format(*m.intervals["gap"])} if "gap" in m.intervals else {}
+            row |= _with_intervals(measure(hierarchy.groups[index], wup, embeddings, bootstrap, seed).as_dict())
         rows.append(row)
         before = known
     return pd.DataFrame(rows)
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table for eyes: three digits, intervals in the cell of their figure, blank where there is no number."""
+    import pandas as pd
+
+    cells = {}
+    for column in (c for c in table if not str(c).endswith(" 95 %")):
+        values = table[column]
+        texts = [_cell(value) for value in values]
+        if f"{column} 95 %" in table:
+            spans = table[f"{column} 95 %"]
+            texts = [f"{text} ({span})" if isinstance(span, str) else text for text, span in zip(texts, spans)]
+        cells[column] = texts
+    return pd.DataFrame(cells, index=table.index)
+
+
+def _cell(value: Any) -> str:
+    if not isinstance(value, (float, np.floating)):
+        return "" if value is None else str(value)
+    return f"{value:.3f}" if np.isfinite(value) else ""
+
+
+def _with_intervals(found: dict[str, Any]) -> dict[str, object]:
+    """Columns of a table from :meth:`Measures.as_dict`."""
+    row: dict[str, object] = {}
+    for figure in ("intra", "inter", "gap", "entropy", "largest", "silhouette"):
+        if found[figure] is not None or figure != "silhouette":
+            row[figure] = found[figure]
+        if figure in found["intervals"]:
+            row[f"{figure} 95 %"] = "{:.3f} to {:.3f}".format(*found["intervals"][figure])
+    return row
 
 
 def _bits(counts: np.ndarray) -> float:
