@@ -73,6 +73,39 @@ def test_the_cache_is_read_and_knows_what_it_depends_on(tiny, tmp_path, monkeypa
     assert stored.stem in keys
 
 
+def test_a_damaged_cache_is_made_again(tiny, tmp_path):
+    model, checkpoint, _ = tiny
+    first = clip.embed(NAMES, model, checkpoint, cache=tmp_path)
+    (stored,) = tmp_path.glob("*.npy")
+    stored.write_bytes(stored.read_bytes()[:50])
+    assert (clip.embed(NAMES, model, checkpoint, cache=tmp_path) == first).all()
+    assert (np.load(stored) == first).all()
+
+
+def test_sets_of_templates_by_name():
+    assert clip.template_set("paper") == ("a photo of a {}",)
+    assert clip.template_set("a drawing of a {}") == ("a drawing of a {}",)
+    assert len(clip.template_set("openai7")) == 7
+    assert len(set(clip.template_set("openai80"))) == 80
+    assert "a bad photo of a {}." in clip.template_set("openai80")
+    with pytest.raises(HierarchyError, match="'eighty': choose paper, openai7 or openai80"):
+        clip.template_set("eighty")
+
+
+def test_the_command_writes_embeddings_of_any_model(tiny, tmp_path, monkeypatch, capsys):
+    from hierlib.hierarchy import make
+
+    model, checkpoint, net = tiny
+    monkeypatch.setenv("HIERLIB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "mine.csv").write_text("wnid,name\na,tench\nb,goldfish\nc,great white shark\n")
+    arguments = ["embeddings", "--classes", str(tmp_path / "mine.csv"), "--model", model, "--pretrained", checkpoint]
+    assert make.main([*arguments, "--out", str(tmp_path / "mine.npy")]) == 0
+    assert np.allclose(clip.load_embeddings(tmp_path / "mine.npy", 3), expected(net, "a photo of a {}"), atol=1e-5)
+    assert "3 classes, 16 dimensions, 1 template" in capsys.readouterr().out
+    assert make.main([*arguments, "--templates", "eighty", "--out", str(tmp_path / "other.npy")]) == 2
+    assert not (tmp_path / "other.npy").exists()
+
+
 def test_the_cache_folder_can_be_named(monkeypatch, tmp_path):
     monkeypatch.setenv("HIERLIB_CACHE", str(tmp_path))
     assert clip._cache_folder() == tmp_path / "clip"
@@ -95,7 +128,7 @@ def test_without_a_network_it_says_so_at_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(clip, "_online", lambda: False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))  # whatever this machine has downloaded before
-    with pytest.raises(DataError, match=r"weights 'openai' of ViT-B-16 cannot be had .*\.npy file"):
+    with pytest.raises(DataError, match=r"weights 'openai' of ViT-B-16 cannot be had \(no network.*\.npy file"):
         clip.embed(NAMES, cache=tmp_path / "clip")
     assert (os.environ.get("HF_HUB_OFFLINE", "") in ("1", "ON", "YES", "TRUE")) == constants.HF_HUB_OFFLINE
     assert not (tmp_path / "clip").exists()

@@ -140,6 +140,19 @@ def test_made_again_the_class_lists_are_the_same(tmp_path):
         assert (tmp_path / f"{name}.csv").read_bytes() == shipped("classes", f"{name}.csv").read_bytes()
 
 
+def test_made_again_the_answers_are_the_same(data_root, tmp_path, monkeypatch, capsys):
+    """Of the first eight pictures; all 500 take the same way and half a minute."""
+    from hierlib.images import packs
+
+    monkeypatch.setattr(packs, "open_pack", lambda name, whole=packs.open_pack: whole(name).subset(range(8)))
+    assert make.main(["answers", "--out", str(tmp_path)]) == 0
+    ours, shipped_lines = (
+        folder.read_text().splitlines() for folder in (tmp_path / "answers.csv", shipped("classes", "answers.csv"))
+    )
+    assert ours == shipped_lines[:9]
+    assert "8 pictures" in capsys.readouterr().out
+
+
 def test_made_again_tables_are_the_same(data_root, tmp_path):
     """The tables of the 200 classes; those of the 1000 take the same way and half a minute."""
     listed, everything = classes("tiny-imagenet"), classes("imagenet")

@@ -5,6 +5,7 @@ Computed once per model, weights, templates and class list, then read from a cac
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -13,7 +14,6 @@ import os
 import socket
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -54,12 +54,33 @@ def embed(
     folder = Path(cache) if cache is not None else _cache_folder()
     stored = folder / f"{cache_key(class_names, model, pretrained, templates)}.npy"
     if stored.is_file():
-        return load_embeddings(stored, len(class_names))
+        with contextlib.suppress(DataError, HierarchyError):  # a damaged one is made again
+            return load_embeddings(stored, len(class_names))
     embeddings = _encode(class_names, _open(model, pretrained, device), model, templates, batch, device)
     buffer = io.BytesIO()
     np.save(buffer, embeddings)
     write_bytes(stored, buffer.getvalue())
     return embeddings
+
+
+def template_set(name: str) -> tuple[str, ...]:
+    """Templates by name: ``paper`` (one), ``openai7``, ``openai80`` (CLIP's own sets), or one that holds ``{}``.
+
+    Raises HierarchyError for anything else.
+    """
+    if "{}" in name:
+        return (name,)
+    if name == "paper":
+        return (PAPER_TEMPLATE,)
+    if name not in ("openai7", "openai80"):
+        raise HierarchyError(
+            f"no set of templates is called {name!r}: choose paper, openai7 or openai80, or give one with {{}} where "
+            f"the class name goes, as in {PAPER_TEMPLATE!r}."
+        )
+    import open_clip
+
+    chosen = open_clip.SIMPLE_IMAGENET_TEMPLATES if name == "openai7" else open_clip.OPENAI_IMAGENET_TEMPLATES
+    return tuple(template("{}") for template in chosen)
 
 
 def cache_key(class_names: Sequence[str], model: str, pretrained: str, templates: Sequence[str]) -> str:
@@ -92,7 +113,7 @@ def _cache_folder() -> Path:
     return (Path(named) if named else Path.home() / ".cache" / "hierlib").expanduser() / "clip"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _quietly() -> Iterator[None]:
     """No log lines and warnings of the downloaders, and no 50 seconds of retries on a machine without a network."""
     from huggingface_hub import constants
@@ -145,8 +166,11 @@ def _open(model: str, pretrained: str, device: str) -> Any:
                 model, pretrained=pretrained, device=device, force_quick_gelu=quick, require_pretrained=True
             )
     except Exception as error:  # hub, urllib and torch raise many kinds; all of them mean: no weights
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        if not local and not _online():
+            reason = "no network: huggingface.co is not found"
         raise DataError(
-            f"the weights {pretrained!r} of {model} cannot be had ({type(error).__name__}: {_first_line(error)}): "
+            f"the weights {pretrained!r} of {model} cannot be had ({reason}): "
             "connect to the internet, or give pretrained= the path of a checkpoint, or pass embeddings you have as a "
             ".npy file; the shipped tables in data/hierarchies need none of this."
         ) from error
@@ -158,11 +182,12 @@ def _encode(
 ) -> np.ndarray:
     import open_clip
     import torch
+    from tqdm.auto import tqdm
 
     tokenizer = open_clip.get_tokenizer(model)
     parts = []
     with torch.no_grad():
-        for start in range(0, len(names), batch):
+        for start in tqdm(range(0, len(names), batch), desc=model, unit="batch", disable=None, leave=False):
             some = names[start : start + batch]
             per_template = [
                 net.encode_text(tokenizer([t.format(n) for n in some]).to(device)).float() for t in templates

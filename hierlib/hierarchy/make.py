@@ -1,9 +1,11 @@
 """Makes everything in ``data/classes`` and ``data/hierarchies``; the same input gives the same bytes.
 
 python -m hierlib.hierarchy.make classes --wordnet /usr/share/wordnet --subset tiny-imagenet=FILE --out data/classes
+python -m hierlib.hierarchy.make answers --classifier mobilenet_v2_1.0 --pictures imagenet-val227 --out data/classes
+python -m hierlib.hierarchy.make embeddings --model ViT-B-16 --pretrained openai --templates paper --out vitb16.npy
 python -m hierlib.hierarchy.make tables --embeddings vitb16.npy --second vitl14.npy --out data/hierarchies
 
-Embeddings: (1000, D), a row per ImageNet-1K class; leave ``--embeddings`` out to have open_clip compute the paper's.
+Embeddings: (1000, D), a row per ImageNet-1K class; leave ``--embeddings`` out to have open_clip compute both models'.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from . import grouping
 from .build import from_depths, from_embeddings
 from .classes import ClassList, classes
 from .classes import to_csv as classes_csv
-from .clip import embed, load_embeddings
+from .clip import embed, load_embeddings, template_set
 from .measures import Measures, measure, measure_levels
 from .naming import unique_class_names
 from .tree import Hierarchy
@@ -33,6 +35,7 @@ from .wordnet import read, wup_matrix
 
 SEEDS = 20  # k-means seeds behind the spread of Table 1
 BOOTSTRAP = 200
+FIRST, SECOND = ("ViT-B-16", "openai", "paper"), ("ViT-L-14", "openai", "openai80")  # model, weights, templates
 LISTS = {  # class list -> (prefix of its tables, K of three levels, K of five)
     "imagenet": ("imagenet", (10, 100, 1000), (5, 20, 80, 300, 1000)),
     "tiny-imagenet": ("tiny", (10, 50, 200), (4, 10, 30, 80, 200)),
@@ -40,7 +43,7 @@ LISTS = {  # class list -> (prefix of its tables, K of three levels, K of five)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the two commands. Returns 0, or 2 for something the user can mend (one sentence on stderr)."""
+    """Run one of the commands. Returns 0, or 2 for something the user can mend (one sentence on stderr)."""
     top = argparse.ArgumentParser(prog="python -m hierlib.hierarchy.make", description=(__doc__ or "").split("\n")[0])
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     lists = commands.add_parser("classes", help="the class lists and the extract of WordNet")
@@ -48,8 +51,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     lists.add_argument("--subset", action="append", default=[], metavar="NAME=FILE", help="a list of some of the wnids")
     lists.add_argument("--out", type=Path, required=True)
     lists.set_defaults(run=_classes)
+    given = commands.add_parser("answers", help="what a classifier says of pictures: true and answered ids")
+    given.add_argument("--classifier", default="mobilenet_v2_1.0")
+    given.add_argument("--pictures", default="imagenet-val227", help="a pack or folder under HIERLIB_DATA")
+    given.add_argument("--out", type=Path, required=True)
+    given.set_defaults(run=_answers)
+    vectors = commands.add_parser("embeddings", help="text embeddings of class names by any model of open_clip")
+    vectors.add_argument("--classes", default="imagenet", help="a shipped list, or a CSV (wnid,name)")
+    vectors.add_argument("--model", default=FIRST[0])
+    vectors.add_argument("--pretrained", default=FIRST[1], help="a tag that open_clip knows, or a checkpoint's path")
+    vectors.add_argument(
+        "--templates", default=FIRST[2], help="paper, openai7 or openai80, or one with {} for the name"
+    )
+    vectors.add_argument("--out", type=Path, required=True, metavar="FILE.npy")
+    vectors.set_defaults(run=_embeddings)
     tables = commands.add_parser("tables", help="the hierarchies with their measures")
-    tables.add_argument("--embeddings", type=Path, help=".npy, (1000, D); without it open_clip computes the paper's")
+    tables.add_argument("--embeddings", type=Path, help=".npy, (1000, D); without it open_clip computes both")
     tables.add_argument("--second", type=Path, help=".npy of another model, to compare with")
     tables.add_argument("--seed", type=int, default=0)
     tables.add_argument("--no-umap", action="store_true", help="leave the UMAP coordinates as they are")
@@ -83,11 +100,42 @@ def _classes(arguments: argparse.Namespace) -> None:
         _write(arguments.out / f"{name}.csv", classes_csv(*zip(*((wnids[r], names[r], prompts[r]) for r in rows))))
 
 
+def _answers(arguments: argparse.Namespace) -> None:
+    """The likeliest class of each picture, in their order, among all classes the classifier knows."""
+    import torch
+    from tqdm.auto import tqdm
+
+    from .. import classifiers
+    from ..images.packs import open_pack
+
+    pictures, classifier = open_pack(arguments.pictures), classifiers.load(arguments.classifier)
+    rows = []
+    with torch.no_grad():
+        for index in tqdm(range(len(pictures)), desc=arguments.classifier, unit="picture", disable=None):
+            answer = int(classifier(pictures[index][None]).argmax())
+            rows.append([pictures.wnids[pictures.labels[index]], classifier.wnids[answer]])
+    _write(arguments.out / "answers.csv", _rows(["true_wnid", "answered_wnid"], rows))
+    right = sum(true == answered for true, answered in rows)
+    print(f"{len(rows)} pictures of {len({true for true, _ in rows})} classes, {right / len(rows):.1%} right")
+
+
+def _embeddings(arguments: argparse.Namespace) -> None:
+    listed = classes(arguments.classes)
+    templates = template_set(arguments.templates)
+    vectors = embed(listed.prompts, arguments.model, arguments.pretrained, templates)
+    buffer = io.BytesIO()
+    np.save(buffer, vectors)
+    write_bytes(arguments.out, buffer.getvalue())
+    print(f"{arguments.out}: {vectors.shape[0]} classes, {vectors.shape[1]} dimensions, {len(templates)} template(s)")
+
+
 def _tables(arguments: argparse.Namespace) -> None:
     everything = classes("imagenet")
     N = len(everything.wnids)
-    vectors = load_embeddings(arguments.embeddings, N) if arguments.embeddings else embed(everything.prompts)
+    vectors = load_embeddings(arguments.embeddings, N) if arguments.embeddings else _computed(everything, FIRST)
     second = load_embeddings(arguments.second, N) if arguments.second else None
+    if not arguments.embeddings and not arguments.second:
+        second = _computed(everything, SECOND)
     report: dict[str, object] = {"made_from": _provenance(arguments), "bootstrap": BOOTSTRAP}
     row = {wnid: k for k, wnid in enumerate(everything.wnids)}
     for list_name, (prefix, K, five) in LISTS.items():
@@ -108,6 +156,11 @@ def _tables(arguments: argparse.Namespace) -> None:
         if not arguments.no_umap:
             _write(folder / "umap.csv", _rows(["wnid", "x", "y"], _umap(listed, few, arguments.seed)))
     write_json(arguments.out / "measures.json", report)
+
+
+def _computed(listed: ClassList, model: tuple[str, str, str]) -> np.ndarray:
+    name, pretrained, templates = model
+    return embed(listed.prompts, name, pretrained, template_set(templates))
 
 
 def _hierarchies(
@@ -176,12 +229,13 @@ def _umap(listed: ClassList, vectors: np.ndarray, seed: int) -> list[list[object
 
 
 def _provenance(arguments: argparse.Namespace) -> dict[str, object]:
-    def named(path: Path | None) -> str | None:
-        return None if path is None else f"{path.name} (SHA-256 {digest(path)})"
+    def named(path: Path | None, model: tuple[str, str, str]) -> str:
+        return f"open_clip {', '.join(model)}" if path is None else f"{path.name} (SHA-256 {digest(path)})"
 
+    alone = arguments.embeddings and not arguments.second
     return {
-        "embeddings": named(arguments.embeddings) or 'open_clip ViT-B-16, openai, "a photo of a {}"',
-        "second": named(arguments.second),
+        "embeddings": named(arguments.embeddings, FIRST),
+        "second": None if alone else named(arguments.second, SECOND),
         "seed": arguments.seed,
         "versions": {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "umap-learn")},
     }
