@@ -4,6 +4,7 @@ from datetime import datetime, timezone
 
 import ipywidgets
 import numpy as np
+import pandas as pd
 import pytest
 
 from hierlib import hierarchy as trees
@@ -59,9 +60,31 @@ def test_confusion_is_drawn_as_shares_of_the_truth(tiny):
 
 
 def test_agreement_writes_every_number(tiny):
-    matrix = laboratory.agreements([tiny, trees.load("tiny-clip-ward")])
-    (axis,) = draw.agreements(["a", "b"], matrix).axes
-    assert texts(axis) == ["1.00", f"{matrix[0, 1]:.2f}", f"{matrix[1, 0]:.2f}", "1.00"]
+    pair = [tiny, trees.load("tiny-clip-ward")]
+    coarse, finer = laboratory.agreements(pair), laboratory.agreements(pair, 1)
+    left, right = draw.agreements(["a", "b"], {"K = 10": coarse, "K = 50": finer}).axes
+    assert texts(left) == ["1.00", f"{coarse[0, 1]:.2f}", f"{coarse[1, 0]:.2f}", "1.00"]
+    assert texts(right)[1] == f"{finer[0, 1]:.2f}"
+
+
+def test_intervals_are_drawn_around_their_values():
+    table = laboratory.measured(["tiny-clip", "tiny-wordnet"])
+    axes = draw.intervals(table).axes
+    assert [axis.get_title("left") for axis in axes] == ["intra", "inter", "gap", "entropy", "largest", "silhouette"]
+    for axis, figure in zip(axes, ("intra", "inter", "gap", "entropy", "largest", "silhouette")):
+        spans, dots = axis.lines[::2], axis.lines[1::2]
+        assert [dot.get_xdata().item() for dot in dots] == table[figure].tolist()
+        assert all(s.get_xdata()[0] <= d.get_xdata().item() <= s.get_xdata()[1] for s, d in zip(spans, dots))
+
+
+def test_a_readable_table_has_intervals_in_the_cells_and_blanks_for_nothing():
+    table = pd.DataFrame({"level": ["coarse", "fine"], "K": [2, 9], "gap": [0.12345, np.nan]})
+    shown = draw.readable(table.assign(**{"gap 95 %": ["0.100 to 0.200", None]}))
+    assert shown.to_dict("list") == {
+        "level": ["coarse", "fine"],
+        "K": ["2", "9"],
+        "gap": ["0.123 (0.100 to 0.200)", ""],
+    }
 
 
 def test_the_map_has_a_dot_a_class_and_a_level_switch(tiny):

@@ -19,12 +19,12 @@ import numpy as np
 from ..errors import DataError, HierarchyError
 from ..files import shipped
 from .classes import classes
-from .clip import embed, load_embeddings
+from .clip import embed, load_embeddings, template_set
 from .grouping import cut, depth_cut, group, kmeans
 from .keys import are_wordnet, wordnet_of
 from .measures import Measures, agreement, measure
 from .tree import Hierarchy, load
-from .wordnet import WordNet
+from .wordnet import WordNet, wup_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,37 +130,64 @@ def agreements(hierarchies: Sequence[Hierarchy], level: int | str = 0) -> np.nda
     return np.array([[agreement(a, b) for b in ids] for a in ids])
 
 
-def recomputed(vectors: np.ndarray | None = None) -> pd.DataFrame:
-    """Adjusted Rand index of every shipped ImageNet table with one made here and now: a row per table and level.
+def between(runs: np.ndarray) -> float:
+    """Mean adjusted Rand index over all pairs of (n, N) groupings: how much the seeds of one model agree."""
+    pairs = [agreement(a, b) for row, a in enumerate(runs) for b in runs[row + 1 :]]
+    return float(np.mean(pairs)) if pairs else 1.0
 
-    vectors: (1000, D) embeddings; None for what can be made again without them, from the shipped seeds and merges.
+
+def recomputed(vectors: np.ndarray | None = None) -> pd.DataFrame:
+    """Every shipped table beside what comes out here and now: a row per table and level.
+
+    vectors: (1000, D) embeddings, from which all tables of the first model are made again; None for what can be made
+    again without, from the shipped seeds and merges. agreement: adjusted Rand index of the groups made and shipped, NaN
+    where none were made. off_by: largest difference between the figures in measures.json and those of the shipped
+    groups, measured now.
     """
     import pandas as pd
 
-    rows = []
-    for suffix in ("", "-nested", "-balanced", "-ward", "-five") if vectors is not None else ("", "-ward"):
-        shipped_tree = load(f"imagenet-clip{suffix}")
-        how = shipped_measures()[shipped_tree.name]
-        if vectors is not None:
-            made = group(vectors, shipped_tree.K, how["method"], suffix != "", how["seed"] or 0)
-        elif suffix:
-            made = np.stack([cut(shipped_merges(), k) for k in shipped_tree.K[:-1]])
-        else:
-            made = np.stack([seeds("imagenet", k, 1)[0] for k in shipped_tree.K[:-1]])
-        for level, ids, theirs in zip(shipped_tree.levels[:-1], made, shipped_tree.groups):
-            rows.append({"hierarchy": shipped_tree.name, "level": level, "agreement": agreement(ids, theirs)})
+    report, rows = shipped_measures(), []
+    places = {wnid: row for row, wnid in enumerate(classes("imagenet").wnids)}
+    for name in (name for name, how in report.items() if isinstance(how, dict) and "levels" in how):
+        tree, how = load(name), report[name]
+        wup, few = wup_matrix(tree.wnids), None
+        if vectors is not None and how["method"] in ("kmeans", "balanced", "ward") and "embeddings" not in how:
+            few = vectors[[places[wnid] for wnid in tree.wnids]]
+        made = _again(tree, how, few)
+        for level, ids in zip(how["levels"], tree.groups):
+            stated, now = how["levels"][level], measure(ids, wup).as_dict()
+            off = max(abs(stated[figure] - now[figure]) for figure in ("intra", "inter", "entropy", "largest"))
+            same = float("nan") if made is None else agreement(made[tree.level(level)], ids)
+            rows.append({"hierarchy": name, "level": level, "K": stated["K"], "agreement": same, "off_by": off})
     return pd.DataFrame(rows)
 
 
-def obtain(embeddings: str | Path = "", recompute: bool = False) -> np.ndarray | None:
+def _again(tree: Hierarchy, how: dict[str, Any], vectors: np.ndarray | None) -> np.ndarray | None:
+    """(L, N) groups made as the shipped ones were, without the last level; None if that takes what is not at hand."""
+    prefix, K = tree.name.partition("-")[0], tree.K[:-1]
+    if vectors is not None:
+        separate = tree.name == f"{prefix}-clip"
+        return group(vectors, tree.K, how["method"], not separate, how["seed"] or 0)
+    if "depths" in how:
+        return depth_cut(tree.wnids, how["depths"])
+    if how["method"] == "ward":
+        return np.stack([cut(shipped_merges(prefix), k) for k in K])
+    return np.stack([seeds(prefix, k, 1)[0] for k in K]) if tree.name == f"{prefix}-clip" else None
+
+
+def obtain(embeddings: str | Path = "", recompute: bool = False, model: str = "") -> np.ndarray | None:
     """(1000, D) class embeddings from a .npy file, or from open_clip if ``recompute``; None if neither is asked for.
 
-    Raises what :func:`clip.load_embeddings` and :func:`clip.embed` raise.
+    model: model, weights and templates, separated by blanks; the paper's, ``ViT-B-16 openai paper``, if empty. Raises
+    what :func:`clip.load_embeddings`, :func:`clip.embed` and :func:`clip.template_set` raise.
     """
     listed = classes("imagenet")
     if embeddings:
         return load_embeddings(embeddings, len(listed.wnids))
-    return embed(listed.prompts) if recompute else None
+    if not recompute:
+        return None
+    name, pretrained, templates = (model.split(maxsplit=2) + [""] * 3)[:3]
+    return embed(listed.prompts, name or "ViT-B-16", pretrained or "openai", template_set(templates or "paper"))
 
 
 def depths(wup: np.ndarray, wnids: tuple[str, ...], deepest: int = 10, wordnet: WordNet | None = None) -> pd.DataFrame:
@@ -220,27 +247,6 @@ def examine(
         rows.append(row)
         before = known
     return pd.DataFrame(rows)
-
-
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table for eyes: three digits, intervals in the cell of their figure, blank where there is no number."""
-    import pandas as pd
-
-    cells = {}
-    for column in (c for c in table if not str(c).endswith(" 95 %")):
-        values = table[column]
-        texts = [_cell(value) for value in values]
-        if f"{column} 95 %" in table:
-            spans = table[f"{column} 95 %"]
-            texts = [f"{text} ({span})" if isinstance(span, str) else text for text, span in zip(texts, spans)]
-        cells[column] = texts
-    return pd.DataFrame(cells, index=table.index)
-
-
-def _cell(value: Any) -> str:
-    if not isinstance(value, (float, np.floating)):
-        return "" if value is None else str(value)
-    return f"{value:.3f}" if np.isfinite(value) else ""
 
 
 def _with_intervals(found: dict[str, Any]) -> dict[str, object]:

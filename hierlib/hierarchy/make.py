@@ -30,6 +30,7 @@ from .classes import to_csv as classes_csv
 from .clip import embed, load_embeddings, template_set
 from .measures import Measures, measure, measure_levels
 from .naming import unique_class_names
+from .projection import place
 from .tree import Hierarchy
 from .wordnet import read, wup_matrix
 
@@ -154,7 +155,7 @@ def _tables(arguments: argparse.Namespace) -> None:
         report[f"{prefix}-clip seeds"] = _seeds(folder, listed, few, K[:-1], wup)
         _write(folder / "merges.csv", _rows(["first", "second", "height"], grouping.merges(few)[:, :3].tolist()))
         if not arguments.no_umap:
-            _write(folder / "umap.csv", _rows(["wnid", "x", "y"], _umap(listed, few, arguments.seed)))
+            _write(folder / "umap.csv", _rows(["wnid", "x", "y"], _places(listed, few, arguments.seed)))
     write_json(arguments.out / "measures.json", report)
 
 
@@ -218,14 +219,8 @@ def _seeds(
     return spread
 
 
-def _umap(listed: ClassList, vectors: np.ndarray, seed: int) -> list[list[object]]:
-    """Coordinates in the plane, to three digits. Only nearness means something: not direction, not distance."""
-    from umap import UMAP
-
-    points = UMAP(n_neighbors=15, min_dist=0.3, metric="cosine", random_state=seed, n_jobs=1).fit_transform(
-        grouping.unit(vectors).astype(np.float32)
-    )
-    return [[wnid, f"{x:.3f}", f"{y:.3f}"] for wnid, (x, y) in zip(listed.wnids, points)]
+def _places(listed: ClassList, vectors: np.ndarray, seed: int) -> list[list[str]]:
+    return [[wnid, f"{x:.3f}", f"{y:.3f}"] for wnid, (x, y) in zip(listed.wnids, place(vectors, seed))]
 
 
 def _provenance(arguments: argparse.Namespace) -> dict[str, object]:

@@ -13,8 +13,9 @@ from ..errors import HierlibError
 from ..hierarchy import edit
 from ..hierarchy.build import from_groups, read_own
 from ..hierarchy.grouping import cut
-from ..hierarchy.laboratory import examine, readable, similarity
+from ..hierarchy.laboratory import examine, similarity
 from ..hierarchy.outline import outline
+from .hierarchy_figures import readable
 
 if TYPE_CHECKING:
     import ipywidgets
