@@ -147,10 +147,13 @@ def recomputed(vectors: np.ndarray | None = None) -> pd.DataFrame:
     import pandas as pd
 
     report, rows = shipped_measures(), []
+    similarities: dict[tuple[str, ...], np.ndarray] = {}
     places = {wnid: row for row, wnid in enumerate(classes("imagenet").wnids)}
     for name in (name for name, how in report.items() if isinstance(how, dict) and "levels" in how):
         tree, how = load(name), report[name]
-        wup, few = wup_matrix(tree.wnids), None
+        if tree.wnids not in similarities:
+            similarities[tree.wnids] = wup_matrix(tree.wnids)
+        wup, few = similarities[tree.wnids], None
         if vectors is not None and how["method"] in ("kmeans", "balanced", "ward") and "embeddings" not in how:
             few = vectors[[places[wnid] for wnid in tree.wnids]]
         made = _again(tree, how, few)

@@ -127,7 +127,7 @@ def confusions(found: Mapping[str, Confusion], names: Mapping[str, Sequence[str]
     for axis, (title, confusion) in zip(axes[0], found.items(), strict=True):
         rows = confusion.counts.sum(1, keepdims=True)
         axis.imshow(confusion.counts / np.maximum(rows, 1), cmap="Blues", vmin=0, vmax=1)
-        labels = [_short(name, 18) for name in names[title]]
+        labels = [_short(name, 24) for name in names[title]]
         axis.set_xticks(range(len(labels)), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=7.5)
         axis.set_yticks(range(len(labels)), labels, fontsize=7.5)
         axis.grid(visible=False)
