@@ -108,6 +108,7 @@ def test_the_k_slider_is_linked_without_a_kernel(wup, monkeypatch):
     slider, stack = box.children
     assert list(slider._options_labels) == ["2", "5", "9"]
     assert [page.value.count("<small>") for page in stack.children] == [2, 5, 9]
+    assert slider.label == "9"  # nearest to the paper's ten
     assert links == [((slider, "index"), (stack, "selected_index"))]
 
 
@@ -155,6 +156,8 @@ def test_the_editor_takes_a_class_list_and_gives_it_levels(tiny, tmp_path):
 def test_the_editor_renames_merges_and_moves(tiny, tmp_path):
     part = parts(widgets.tree_editor(tiny, tmp_path / "mine.csv"))
     text, level, group, another = part["text"], part["level"], part["group"], part["another"]
+    assert (level.value, group.label, part["name"].value) == ("coarse", "invertebrate (31)", "invertebrate")
+    assert len(part["classes"].options) == 31
     level.value, group.value = "coarse", 2
     part["name"].value = "all dogs"
     part["Rename"].click()

@@ -39,9 +39,10 @@ def k_slider(listed: ClassList, merges: np.ndarray, K: Sequence[int], wup: np.nd
         hierarchy = from_groups("CLIP", listed, cut(merges, k), [f"K = {k}"])
         figures = examine(hierarchy, wup).iloc[0]
         pages.append(W.HTML(_page(hierarchy, figures)))
-    stack = W.Stack(pages, selected_index=0)
+    start = int(np.argmin(np.abs(np.array(K) - 10)))  # where the paper is
+    stack = W.Stack(pages, selected_index=start)
     slider = W.SelectionSlider(
-        options=[(str(k), place) for place, k in enumerate(K)], description="groups K", layout=WIDE
+        options=[(str(k), place) for place, k in enumerate(K)], index=start, description="groups K", layout=WIDE
     )
     W.jslink((slider, "index"), (stack, "selected_index"))
     return W.VBox([slider, stack])
@@ -118,6 +119,7 @@ class _Editor:
             sizes = self.tree.sizes(self.level.value)
             self.group.options = [(f"{name} ({size})", at) for at, (name, size) in enumerate(zip(names, sizes))]
             self.target.options = [(name, at) for at, name in enumerate(names)]
+            self.group.value, self.target.value = 0, len(names) - 1  # an empty list has chosen none, and keeps to it
             self.offer_members()
 
     def offer_members(self) -> None:
@@ -162,7 +164,7 @@ def checked(text: str, name: str = "my-tree") -> tuple[Hierarchy | None, str]:
         table = readable(examine(tree, similarity(tree)))
     except HierlibError as error:
         return None, _refusal(error)
-    return tree, f"{table.to_html(index=False, border=0)}{outline(tree)}"
+    return tree, f"{table.to_html(index=False, border=0, justify='left')}{outline(tree)}"
 
 
 def _refusal(error: HierlibError) -> str:
