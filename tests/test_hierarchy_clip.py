@@ -47,6 +47,20 @@ def test_embeds_with_the_models_own_text_tower(tiny, tmp_path):
     assert np.allclose(found, expected(net, "a photo of a {}"), atol=1e-5)
 
 
+def test_a_model_that_brings_its_weights(tiny, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": {}}))
+    torch.save(tiny[2].state_dict(), folder / "open_clip_pytorch_model.bin")
+    found = clip.embed(NAMES, f"local-dir:{folder}", cache=tmp_path / "cache")
+    assert np.allclose(found, expected(tiny[2], "a photo of a {}"), atol=1e-5)
+    key = clip.cache_key(NAMES, f"local-dir:{folder}", "", ["{}"])
+    torch.save({}, folder / "open_clip_pytorch_model.bin")
+    assert clip.cache_key(NAMES, f"local-dir:{folder}", "", ["{}"]) != key
+    with pytest.raises(DataError, match=r"of local-dir:.*nothing cannot be had"):
+        clip.embed(NAMES, f"local-dir:{tmp_path}/nothing", cache=tmp_path / "cache")
+
+
 def test_several_templates_are_averaged_on_the_sphere(tiny, tmp_path):
     model, checkpoint, net = tiny
     templates = ("a photo of a {}", "a drawing of a {}")

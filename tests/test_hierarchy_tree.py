@@ -183,6 +183,8 @@ def test_unknown_names_and_files_say_what_there_is(tmp_path):
 def test_a_hierarchy_made_in_python_is_checked_too():
     with pytest.raises(HierarchyError, match=r"group 1 .*is empty"):
         Hierarchy("bad", ("a", "b"), ("a", "b"), ("one",), np.array([[0, 0]]), (("x", "y"),))
+    with pytest.raises(HierarchyError, match="group 1 of level 'one' has no name"):
+        Hierarchy("bad", ("a", "b"), ("a", "b"), ("one",), np.array([[0, 1]]), (("x", " "),))
     with pytest.raises(HierarchyError, match=r"expected groups of shape \(1, 2\)"):
         Hierarchy("bad", ("a", "b"), ("a", "b"), ("one",), np.array([0, 0]), (("x",),))
     with pytest.raises(HierarchyError, match="ids run from 0 to 0"):
