@@ -41,6 +41,13 @@ def test_finds_the_clouds(clouds, method, nest):
     assert nested(found)
 
 
+def test_runs_of_several_seeds_are_those_of_each_seed():
+    points = np.random.default_rng(4).normal(size=(120, 6))
+    expected = [grouping.kmeans(points, 9, seed).tolist() for seed in (0, 1, 5, 7)]
+    assert grouping.kmeans_runs(points, 9, (0, 1, 5, 7)).tolist() == expected
+    assert len({str(ids) for ids in expected}) > 1
+
+
 def test_ids_are_numbered_by_first_member():
     assert grouping.in_order(np.array([7, 7, 2, 9, 2])).tolist() == [0, 0, 1, 2, 1]
 

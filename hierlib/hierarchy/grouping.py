@@ -6,6 +6,7 @@ order in which the classes meet them, so that equal partitions are equal arrays.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -47,6 +48,17 @@ def kmeans(embeddings: np.ndarray, K: int, seed: int = 0, n_init: int = 10) -> n
     _check(K, len(points))
     with threadpool_limits(1):  # a thousand points: more threads only wait, and could change the last digit of a sum
         return in_order(KMeans(K, n_init=n_init, random_state=seed).fit(points).labels_)
+
+
+def kmeans_runs(embeddings: np.ndarray, K: int, seeds: Sequence[int]) -> np.ndarray:
+    """(n, N) ids of :func:`kmeans`, one row per seed; the seeds share the cores of the machine."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from threadpoolctl import threadpool_limits
+
+    # The limit is the process's: set once around all threads, or the first to end would lift it for the others.
+    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.stack(list(pool.map(lambda seed: kmeans(embeddings, K, seed), seeds)))
 
 
 def balanced(embeddings: np.ndarray, K: int, seed: int = 0, rounds: int = 30) -> np.ndarray:

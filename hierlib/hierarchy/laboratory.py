@@ -20,7 +20,7 @@ from ..errors import DataError, HierarchyError
 from ..files import shipped
 from .classes import classes
 from .clip import embed, load_embeddings, template_set
-from .grouping import cut, depth_cut, group, kmeans
+from .grouping import cut, depth_cut, group, kmeans_runs
 from .keys import are_wordnet, wordnet_of
 from .measures import Measures, agreement, measure
 from .tree import Hierarchy, load
@@ -71,7 +71,7 @@ def seeds(prefix: str, K: int, n: int, embeddings: np.ndarray | None = None) -> 
     Raises HierarchyError if more seeds, or another K, are wanted than ship.
     """
     if embeddings is not None:
-        return np.stack([kmeans(embeddings, K, seed) for seed in range(n)])
+        return kmeans_runs(embeddings, K, range(n))
     stored = shipped_seeds(prefix)
     if K not in stored or not 1 <= n <= len(stored[K]):
         known = ", ".join(f"{len(ids)} seeds at K = {k}" for k, ids in stored.items())

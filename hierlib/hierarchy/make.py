@@ -201,7 +201,8 @@ def _seeds(
     columns: dict[str, np.ndarray] = {}
     spread: dict[str, object] = {}
     for k in K:
-        runs = {f"k{k}_seed{seed}": grouping.kmeans(vectors, k, seed) for seed in range(SEEDS)}
+        found = grouping.kmeans_runs(vectors, k, range(SEEDS))
+        runs = {f"k{k}_seed{seed}": ids for seed, ids in enumerate(found)}
         figures = [measure(ids, wup) for ids in runs.values()]
         columns.update(runs)
         spread[f"K={k}"] = {
