@@ -41,24 +41,27 @@ def kmeans(embeddings: np.ndarray, K: int, seed: int = 0, n_init: int = 10) -> n
 
     Raises HierarchyError if K is not in 1..N.
     """
+    return kmeans_runs(embeddings, K, [seed], n_init)[0]
+
+
+def kmeans_runs(embeddings: np.ndarray, K: int, seeds: Sequence[int], n_init: int = 10) -> np.ndarray:
+    """(n, N) ids of :func:`kmeans`, one row per seed; the seeds share the cores of the machine."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     points = unit(embeddings)
     _check(K, len(points))
-    with threadpool_limits(1):  # a thousand points: more threads only wait, and could change the last digit of a sum
+
+    def one(seed: int) -> np.ndarray:
         return in_order(KMeans(K, n_init=n_init, random_state=seed).fit(points).labels_)
 
-
-def kmeans_runs(embeddings: np.ndarray, K: int, seeds: Sequence[int]) -> np.ndarray:
-    """(n, N) ids of :func:`kmeans`, one row per seed; the seeds share the cores of the machine."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from threadpoolctl import threadpool_limits
-
-    # The limit is the process's: set once around all threads, or the first to end would lift it for the others.
-    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
-        return np.stack(list(pool.map(lambda seed: kmeans(embeddings, K, seed), seeds)))
+    # A run has a thousand points: more threads only wait, and could change the last digit of a sum. The outer limit is
+    # for BLAS, which has one number for all threads; the inner one for OpenMP, which has one for each.
+    workers = min(len(seeds), os.cpu_count() or 1)
+    with threadpool_limits(1), ThreadPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
+        return np.stack(list(pool.map(one, seeds)))
 
 
 def balanced(embeddings: np.ndarray, K: int, seed: int = 0, rounds: int = 30) -> np.ndarray:

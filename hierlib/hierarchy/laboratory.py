@@ -70,7 +70,7 @@ def seeds(prefix: str, K: int, n: int, embeddings: np.ndarray | None = None) -> 
 
     Raises HierarchyError if more seeds, or another K, are wanted than ship.
     """
-    if embeddings is not None:
+    if embeddings is not None and n >= 1:
         return kmeans_runs(embeddings, K, range(n))
     stored = shipped_seeds(prefix)
     if K not in stored or not 1 <= n <= len(stored[K]):
