@@ -9,6 +9,7 @@ import torch
 
 from hierlib.errors import DataError, HierarchyError
 from hierlib.hierarchy import clip, laboratory
+from hierlib.hierarchy.classes import classes
 
 NAMES = ["tench", "goldfish", "great white shark"]
 TINY = {
@@ -123,6 +124,20 @@ def test_the_command_writes_embeddings_of_any_model(tiny, tmp_path, monkeypatch,
 def test_the_cache_folder_can_be_named(monkeypatch, tmp_path):
     monkeypatch.setenv("HIERLIB_CACHE", str(tmp_path))
     assert clip._cache_folder() == tmp_path / "clip"
+
+
+def test_the_laboratory_takes_any_model(tiny, tmp_path, monkeypatch):
+    model, checkpoint, _ = tiny
+    monkeypatch.setenv("HIERLIB_CACHE", str(tmp_path))
+    vectors = laboratory.obtain(recompute=True, model=f"{model} {checkpoint} a sketch of a {{}}")
+    prompts = classes("imagenet").prompts
+    assert (vectors == clip.embed(prompts, model, checkpoint, "a sketch of a {}")).all()
+    report = {"tiny-clip": laboratory.shipped_measures()["tiny-clip"]}
+    monkeypatch.setattr(laboratory, "shipped_measures", lambda: report)
+    again = laboratory.recomputed(vectors)  # random weights give groups of their own, and agreement says so
+    assert again["agreement"].max() < 0.3
+    with pytest.raises(HierarchyError, match="no model 'ViT-B-61'"):
+        laboratory.obtain(recompute=True, model="ViT-B-61")
 
 
 def test_unknown_models_weights_and_templates(tmp_path):

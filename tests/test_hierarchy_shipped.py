@@ -81,6 +81,17 @@ def test_measures_json_says_what_is_measured(wup):
         laboratory.measured(["made_from"])
 
 
+def test_every_figure_of_every_table_ships_with_its_interval():
+    report = laboratory.shipped_measures()
+    tables = {name: how["levels"] for name, how in report.items() if isinstance(how, dict) and "levels" in how}
+    assert set(tables) == set(trees.shipped_names()) - {"shapes"}
+    for name, levels in tables.items():
+        assert len(levels) == len(trees.load(name).levels) - 1
+        for found in levels.values():
+            assert set(found["intervals"]) == {"intra", "inter", "gap", "entropy", "largest", "silhouette"}
+            assert all(low <= found[figure] <= high for figure, (low, high) in found["intervals"].items())
+
+
 def test_the_ward_tree_gives_the_ward_table():
     from hierlib.hierarchy.grouping import cut
 
