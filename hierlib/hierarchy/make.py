@@ -15,8 +15,10 @@ import csv
 import io
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -139,24 +141,48 @@ def _tables(arguments: argparse.Namespace) -> None:
         second = _computed(everything, SECOND)
     report: dict[str, object] = {"made_from": _provenance(arguments), "bootstrap": BOOTSTRAP}
     row = {wnid: k for k, wnid in enumerate(everything.wnids)}
-    for list_name, (prefix, K, five) in LISTS.items():
-        listed = classes(list_name)
-        rows = [row[wnid] for wnid in listed.wnids]
-        few, wup = vectors[rows], wup_matrix(listed.wnids)
-        other = None if second is None else second[rows]
-        made = _hierarchies(prefix, listed, few, other, K, five, arguments.seed)
-        for hierarchy, how in made:
-            hierarchy.save(arguments.out / f"{hierarchy.name}.csv")
-            measured = measure_levels(hierarchy, wup, few, BOOTSTRAP, arguments.seed)
-            levels = {level: figures.as_dict() for level, figures in measured.items()}
-            report[hierarchy.name] = {**how, "K": list(hierarchy.K), "nested": hierarchy.nested, "levels": levels}
-            print(f"{hierarchy.name}: {', '.join(_words(level, m) for level, m in measured.items())}", flush=True)
-        folder = arguments.out / f"{prefix}-clip"
-        report[f"{prefix}-clip seeds"] = _seeds(folder, listed, few, K[:-1], wup)
-        _write(folder / "merges.csv", _rows(["first", "second", "height"], grouping.merges(few)[:, :3].tolist()))
-        if not arguments.no_umap:
-            _write(folder / "umap.csv", _rows(["wnid", "x", "y"], _places(listed, few, arguments.seed)))
+    # UMAP compiles itself for 20 s: on the side, once, while the rest is made.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as aside:
+        places = {}
+        for list_name, (prefix, _, _) in LISTS.items():
+            few = vectors[[row[wnid] for wnid in classes(list_name).wnids]]
+            if not arguments.no_umap:
+                places[prefix] = aside.submit(place, few, arguments.seed)
+        for list_name, (prefix, K, five) in LISTS.items():
+            listed = classes(list_name)
+            rows = [row[wnid] for wnid in listed.wnids]
+            few, other = vectors[rows], None if second is None else second[rows]
+            report |= _of_list(arguments, prefix, listed, few, other, K, five)
+        for list_name, (prefix, _, _) in LISTS.items():
+            if prefix in places:
+                cells = zip(classes(list_name).wnids, places[prefix].result())
+                found = [[wnid, f"{x:.3f}", f"{y:.3f}"] for wnid, (x, y) in cells]
+                _write(arguments.out / f"{prefix}-clip" / "umap.csv", _rows(["wnid", "x", "y"], found))
     write_json(arguments.out / "measures.json", report)
+
+
+def _of_list(
+    arguments: argparse.Namespace,
+    prefix: str,
+    listed: ClassList,
+    vectors: np.ndarray,
+    second: np.ndarray | None,
+    K: tuple[int, ...],
+    five: tuple[int, ...],
+) -> dict[str, object]:
+    """Writes the tables of one class list. Returns what measures.json says of them."""
+    report: dict[str, object] = {}
+    wup = wup_matrix(listed.wnids)
+    for hierarchy, how in _hierarchies(prefix, listed, vectors, second, K, five, arguments.seed):
+        hierarchy.save(arguments.out / f"{hierarchy.name}.csv")
+        measured = measure_levels(hierarchy, wup, vectors, BOOTSTRAP, arguments.seed)
+        levels = {level: figures.as_dict() for level, figures in measured.items()}
+        report[hierarchy.name] = {**how, "K": list(hierarchy.K), "nested": hierarchy.nested, "levels": levels}
+        print(f"{hierarchy.name}: {', '.join(_words(level, m) for level, m in measured.items())}", flush=True)
+    folder = arguments.out / f"{prefix}-clip"
+    report[f"{prefix}-clip seeds"] = _seeds(folder, listed, vectors, K[:-1], wup)
+    _write(folder / "merges.csv", _rows(["first", "second", "height"], grouping.merges(vectors)[:, :3].tolist()))
+    return report
 
 
 def _computed(listed: ClassList, model: tuple[str, str, str]) -> np.ndarray:
@@ -218,10 +244,6 @@ def _seeds(
     cells = np.stack(list(columns.values()), 1).tolist()
     _write(folder / "seeds.csv", _rows(["wnid", *columns], [[w, *ids] for w, ids in zip(listed.wnids, cells)]))
     return spread
-
-
-def _places(listed: ClassList, vectors: np.ndarray, seed: int) -> list[list[str]]:
-    return [[wnid, f"{x:.3f}", f"{y:.3f}"] for wnid, (x, y) in zip(listed.wnids, place(vectors, seed))]
 
 
 def _provenance(arguments: argparse.Namespace) -> dict[str, object]:
