@@ -86,25 +86,33 @@ def cropped(size: int) -> Augmentation:
     return augment
 
 
-def sometimes_blurred(share: float) -> Augmentation:
-    """flip_and_shift, then the first ``share`` of the batch loses detail: shrunk to a fifth .. three quarters and back.
+def crop_and_resize(images: Tensor, random: np.random.Generator, size: int, smallest: float = 0.4) -> Tensor:
+    """Of each picture a rectangle of ``smallest`` .. 1 of its area, sides 3:4 to 4:3, resized to (size, size)."""
+    crops = []
+    height, width = images.shape[-2:]
+    for image in images:
+        area, ratio = random.uniform(smallest, 1.0), np.exp(random.uniform(-1, 1) * np.log(4 / 3))
+        tall, wide = min(height, round(height * (area * ratio) ** 0.5)), min(width, round(width * (area / ratio) ** 0.5))
+        top, left = random.integers(0, height - tall + 1), random.integers(0, width - wide + 1)
+        crop = image[None, :, top : top + tall, left : left + wide]
+        crops.append(F.interpolate(crop, (size, size), mode="bilinear", antialias=True))
+    return torch.cat(crops)
+
+
+def blur_some(images: Tensor, random: np.random.Generator, share: float) -> Tensor:
+    """The first ``share`` of the batch loses detail: shrunk to a fifth .. three quarters and back.
 
     A classifier that has only seen sharp pictures says little about early prefixes, and its gradients mislead a codec.
     """
-
-    def augment(images: Tensor, random: np.random.Generator) -> Tensor:
-        images = flip_and_shift(images, random)
-        count, size = round(share * len(images)), images.shape[-1]
-        if count == 0:
-            return images
-        groups = []
-        for part in images[:count].chunk(4):
-            small = int(size * random.uniform(0.2, 0.75))
-            shrunk = F.interpolate(part, size=(small, small), mode="area")
-            groups.append(F.interpolate(shrunk, size=(size, size), mode="bicubic").clamp(0, 1))
-        return torch.cat([*groups, images[count:]])
-
-    return augment
+    count, size = round(share * len(images)), images.shape[-1]
+    if count == 0:
+        return images
+    groups = []
+    for part in images[:count].chunk(4):
+        small = int(size * random.uniform(0.2, 0.75))
+        shrunk = F.interpolate(part, size=(small, small), mode="area")
+        groups.append(F.interpolate(shrunk, size=(size, size), mode="bicubic").clamp(0, 1))
+    return torch.cat([*groups, images[count:]])
 
 
 def training_set(name: str, seed: int = 0) -> PictureSet:
