@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from ..classifiers.small import SmallResNet, channels_last, load, save
 from ..errors import CheckpointError
 from ..files import digest, shipped
 from ..images.packs import PictureSet
-from .data import Batches, blur_some, crop_and_resize, flip, flip_and_shift, training_set
+from .augment import blur_some, crop_and_resize, flip, flip_and_shift
+from .data import Batches, in_memory, training_set
 from .derived import decoded_pictures, teacher_logits
 from .loop import one_cycle, run
 
@@ -76,7 +78,8 @@ class ClassifierTask:
             _begin_from(self.module, recipe.start_from, pictures.wnids)
         channels_last(self.module)  # in place
         self.whole_size = self.module.size
-        self.batches = Batches(pictures.pixels(), pictures.labels, recipe.batch_size, recipe.seed)
+        self.pictures, self.pixels = pictures, pictures.pixels()
+        self.batches = Batches(in_memory(self.pixels), pictures.labels, recipe.batch_size, recipe.seed)
         self.taught = teacher_logits(recipe.teacher, pictures, folder) if recipe.teacher else None
         self.decoded = decoded_pictures(recipe.decoded, pictures, folder) if recipe.decoded else None
         self.steps = round(recipe.epochs * self.batches.steps_per_epoch)
@@ -88,7 +91,7 @@ class ClassifierTask:
         r = self.recipe
         chosen = self.batches.indices(step)
         random = np.random.default_rng((r.seed, step, 1))
-        pixels = self.batches.pixels[chosen]
+        pixels = self.pixels[chosen]
         if self.decoded is not None:  # the last ones of the batch: the first are those that lose detail
             count = round(r.decoded_share * len(chosen))
             pixels[len(chosen) - count :] = self.decoded[chosen[len(chosen) - count :]]
@@ -119,6 +122,12 @@ class ClassifierTask:
         loss.backward()
         adam.step()
         return {"loss": loss.item(), **log}
+
+    def batch_at(self, step: int) -> dict[str, Any]:
+        """Set, keys and labels of the pictures of update ``step``."""
+        chosen = [int(i) for i in self.batches.indices(step)]
+        keys, labels = [self.pictures.keys[i] for i in chosen], [int(self.pictures.labels[i]) for i in chosen]
+        return {"pictures": self.pictures.name, "keys": keys, "labels": labels}
 
 
 def train_classifier(recipe: ClassifierRecipe, folder: Path, *, resume: bool = True) -> Path:

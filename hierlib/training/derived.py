@@ -53,7 +53,9 @@ def decoded_pictures(name: str, pictures: PictureSet, folder: Path, device: str 
     network = HierNetwork(CodecConfig.from_json(about["config"]))
     likelihoods = Likelihoods(network.config.N_hyper)
     for module, part in ((network, "network."), (likelihoods, "likelihood.")):
-        module.load_state_dict({k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}, strict=False)
+        module.load_state_dict(
+            {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}, strict=False
+        )
         module.to(device).eval()
     levels = len(network.config.blocks)
 
@@ -77,9 +79,7 @@ def _place(folder: Path, name: str, pictures: PictureSet) -> Path:
     return Path(folder) / f"{name}-on-{pictures.name}".replace("/", "_").replace(":", "_")
 
 
-def _in_parts(
-    place: Path, compute: Callable[[range], np.ndarray], shape: tuple[int, ...], says: str
-) -> np.ndarray:
+def _in_parts(place: Path, compute: Callable[[range], np.ndarray], shape: tuple[int, ...], says: str) -> np.ndarray:
     """``compute`` of all ``shape[0]`` pictures, in parts that are kept under ``place``."""
     from tqdm.auto import tqdm
 
