@@ -133,7 +133,7 @@ def test_small_sets_are_held_in_memory_and_others_read_as_needed(image_folder: P
 
 
 def test_the_recipe_of_the_paper_starts_on_a_small_stand_in(image_folder: Path, tmp_path: Path) -> None:
-    """The full network, all levels a step, an ImageFolder, the 1000-class hierarchy; ResNet-50 is not downloaded here."""
+    """The full network, all levels a step, an ImageFolder, the 1000-class hierarchy; but no download of ResNet-50."""
     paper = replace(recipe("paper"), pictures="imagenet/train:3", size=64, batch_size=2, steps=2, classifier="tiny")
     folder = tmp_path / "run"
     task = CodecTask(paper, training_set(paper.pictures))

@@ -129,7 +129,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, damag
 def test_a_checkpoint_of_another_recipe_is_refused_by_the_field_that_differs(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     checkpoint.save(path, torch.nn.Linear(2, 2), {}, 1, {"recipe": {"lam": [1], "seed": 0}})
-    with pytest.raises(CheckpointError, match="another recipe .seed was 0, now 1"):
+    with pytest.raises(CheckpointError, match=r"another recipe .seed was 0, now 1"):
         checkpoint.load(path, torch.nn.Linear(2, 2), {}, {"recipe": {"lam": [1], "seed": 1}})
 
 

@@ -42,7 +42,7 @@ def known() -> list[str]:
 def load(path: Path, device: torch.device | str = "cpu", size: int | None = None) -> Named:
     """A frozen ImageNet-1K classifier from its JSON, weights beside it. DataError if they cannot be read.
 
-    size: the side that pictures are resized to, its own if None. On 64x64 pictures 160 costs half of 224 and is no worse.
+    size: the side that pictures are resized to, its own if None. On 64x64 pictures 160 is as good as 224.
     """
     name = path.name.removesuffix(".json")
     try:

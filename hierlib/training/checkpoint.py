@@ -65,9 +65,9 @@ def load(path: Path, module: nn.Module, optimizers: OptimizerMap, about: dict) -
         module.load_state_dict({k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")})
         for name, optimizer in optimizers.items():
             _restore(optimizer, f"optimizer.{name}.", tensors)
-        for damaged, error in problems:  # out of the way, or the next save would keep it in place of this one
+        for damaged, damage in problems:  # out of the way, or the next save would keep it in place of this one
             damaged.replace(damaged.with_name(f"damaged-{damaged.name}"))
-            print(f"{damaged} is damaged ({error}): going on from the one before, of step {metadata['step']}.")
+            print(f"{damaged} is damaged ({damage}): going on from the one before, of step {metadata['step']}.")
         return int(metadata["step"])
     if problems:
         found = "; ".join(f"{path}: {error}" for path, error in problems)
@@ -89,7 +89,7 @@ def _check(tensors: dict[str, Tensor]) -> int:
     """CRC-32 of all tensors, in the order of their names."""
     check = 0
     for key in sorted(tensors):
-        check = zlib.crc32(tensors[key].contiguous().reshape(-1).view(torch.uint8).numpy(), check)
+        check = zlib.crc32(memoryview(tensors[key].contiguous().reshape(-1).view(torch.uint8).numpy()), check)
     return check
 
 

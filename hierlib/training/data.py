@@ -102,7 +102,7 @@ def training_set(name: str, seed: int = 0, listing: str = "") -> PictureSet:
 
 
 def even_subset(pictures: PictureSet, per_class: int) -> np.ndarray:
-    """``per_class`` pictures of each class, drawn with a fixed seed from the sorted keys; DataError if one has fewer."""
+    """``per_class`` pictures of each class, drawn with a fixed seed from the sorted keys. DataError if too few."""
     order = np.array(sorted(range(len(pictures)), key=lambda i: pictures.keys[i]), dtype=np.int64)
     shuffled = np.random.default_rng(0).permutation(order)
     chosen = []

@@ -11,10 +11,10 @@ Drawn = tuple[Tensor, Tensor]  # pictures and their labels
 
 
 class Feed:
-    """``feed(step, part)`` gives what ``draw(step, part)`` gives, as long as ``workers`` = 0; with workers, ahead of time.
+    """``feed(step, part)`` gives what ``draw(step, part)`` gives; with ``workers`` it was made ahead of time.
 
     draw must be a pure function: then what arrives is the same with any number of workers, and after any resume.
-    parts: those this process asks for at each step, in the order in which it asks. pin: page-locked, for the way to CUDA.
+    parts: those this process asks for at each step, in that order. pin: page-locked memory, for the way to CUDA.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Feed:
         loader = torch.utils.data.DataLoader(
             _Draws(self.draw),
             batch_size=None,  # a key is a whole batch already
-            sampler=keys,  # type: ignore[arg-type]
+            sampler=keys,
             num_workers=self.workers,
             pin_memory=self.pin,
             prefetch_factor=4,

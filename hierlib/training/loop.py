@@ -129,8 +129,8 @@ def _refuse_nan(values: dict[str, float], task: Task, step: int, folder: Path) -
     if wrong:
         write_json(folder / "failed.json", {"step": step, "values": _words(values), **task.batch_at(step)})
         raise TrainingError(
-            f"{wrong[0]} is {values[wrong[0]]} at step {step}; its pictures are named in {folder / 'failed.json'}: lower "
-            "the learning rate, or resume from the checkpoint."
+            f"{wrong[0]} is {values[wrong[0]]} at step {step}; its pictures are named in {folder / 'failed.json'}: "
+            "lower the learning rate, or resume from the checkpoint."
         )
 
 

@@ -30,8 +30,8 @@ EXPECT = {
     "tiny64": "Seen: 39 minutes on one core, 2 GB, started from tiny64-rd: K=10 at 64 / 128 / 512 bytes 64 / 78 / 92 % "
     "of the classifier's accuracy on originals; 18.7 / 20.2 / 23.5 dB.",
     "photo224": "Not run: about 100 times tiny64's work, a few hours of a GPU with 16 GB; nothing is promised.",
-    "paper": "Not run here: 1,000,000 updates of 8 pictures 256x256 (80 of each class for 100 epochs), three classifier "
-    "passes each; days of one GPU with 24 GB. The paper's result is its Figs. 4 and 5.",
+    "paper": "Not run here: 1,000,000 updates of 8 pictures 256x256 (80 of each class for 100 epochs), three passes of "
+    "the classifier each; days of one GPU with 24 GB. The paper's result is its Figs. 4 and 5.",
 }
 
 

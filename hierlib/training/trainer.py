@@ -38,10 +38,10 @@ class CodecTask:
         self.device = torch.device(self.group.device)
         on_gpu = self.device.type == "cuda"
         table = hierarchy.load(recipe.hierarchy).restrict(pictures.wnids)
-        judges = []
-        if any(recipe.gamma):  # without a task loss nobody is asked what the pictures show
-            for name in filter(None, (recipe.classifier, recipe.second)):
-                judges.append(classifiers.restrict(classifiers.load(name, self.device), pictures.wnids))
+        asked = (recipe.classifier, recipe.second) if any(recipe.gamma) else ()  # without a task loss, nobody
+        judges = [
+            classifiers.restrict(classifiers.load(name, self.device), pictures.wnids) for name in filter(None, asked)
+        ]
         self.loss = LevelLoss(recipe, table, judges)
         self.batches = Batches(
             reader(pictures, recipe.size), pictures.labels, recipe.batch_size, recipe.seed, flip, recipe.parts
