@@ -240,3 +240,30 @@ def test_larger_crops_are_crops_of_the_size_asked_for() -> None:
 def test_a_missing_data_folder_is_said(no_data: None) -> None:
     with pytest.raises(DataError, match="HIERLIB_DATA"):
         training_set("tiny-imagenet-train")
+
+
+def test_live_progress_draws_each_level_and_is_updated_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    import IPython.display
+
+    from hierlib.views.live import LiveProgress, progress_of_levels
+
+    rows = [{"step": s, "bytes_1": 90.0 - s, "mse_1": 650.25, "bytes_2": 200.0, "mse_2": 65.025} for s in (50, 60)]
+    left, right = progress_of_levels(rows).axes
+    ends = [line.get_xydata()[-1].tolist() for line in left.lines if line.get_marker() == "o"]
+    assert ends == [pytest.approx([30.0, 20.0]), pytest.approx([200.0, 30.0])]  # 10 log10(255^2 / 650.25) = 20 dB
+    assert right.texts[0].get_text() == "not asked yet"
+    shown = []
+
+    class Handle:
+        def update(self, picture) -> None:
+            shown.append(("updated", picture.data[:4]))
+
+    def display(picture, display_id) -> Handle:
+        shown.append(("new", picture.data[:4]))
+        return Handle()
+
+    monkeypatch.setattr(IPython.display, "display", display)
+    live = LiveProgress(every_s=0)
+    for row in rows:
+        live(row)
+    assert shown == [("new", b"\x89PNG"), ("updated", b"\x89PNG")]

@@ -89,7 +89,7 @@ def _check(tensors: dict[str, Tensor]) -> int:
     """CRC-32 of all tensors, in the order of their names."""
     check = 0
     for key in sorted(tensors):
-        check = zlib.crc32(memoryview(tensors[key].contiguous().reshape(-1).view(torch.uint8).numpy()), check)
+        check = zlib.crc32(tensors[key].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes(), check)
     return check
 
 

@@ -54,7 +54,7 @@ class ClassifierRecipe:
 CLASSIFIERS = {
     "tiny": ClassifierRecipe(),
     "tiny-distilled": ClassifierRecipe(
-        "tiny-classifier-distilled", epochs=9, learning_rate=2e-3, label_smoothing=0.0, blurred_share=0.15, crop=48,
+        "tiny-classifier-distilled", epochs=7.5, learning_rate=2e-3, label_smoothing=0.0, blurred_share=0.15, crop=48,
         start_from="tiny", teacher="mobilenet_edgetpu_1.0@160", decoded="tiny", decoded_share=0.2,
     ),
     "shapes": ClassifierRecipe("shapes-classifier", "shapes:4000", (16, 32, 64, 96), batch_size=64, epochs=6),
