@@ -49,21 +49,34 @@ def level_cross_entropy(
     return wanted * (1 - smoothing) - smoothing * log_p.mean(), right
 
 
-def cut(part: dict[str, Tensor], share: float) -> Tensor:
-    """y_hat of a block (B, C, h, w) as after a cut inside it, for the first ``share`` of the batch.
+def received(part: dict[str, Tensor], budget_bits: Tensor, order: str = "sigma") -> tuple[Tensor, Tensor]:
+    """y_hat of a block (B, C, h, w) as after a cut inside it, and the bits (B,) of what arrived.
 
-    Symbols are received in order of sigma, largest first, up to a uniformly drawn share of the block's bits; the rest
-    stands at mu.
+    Symbols are received as long as their bits fit into ``budget_bits`` (B,), the rest stands at mu. order: by "sigma",
+    largest first, as the stream has it; "channel" by channel; or in "raster" order, all channels of a place together.
     """
-    y_hat, mu = part["y_hat"], part["mu"]
+    y_hat, bits = part["y_hat"], part["bits"].detach().flatten(1)
+    if order == "sigma":
+        places = part["log_sigma"].detach().flatten(1).argsort(1, descending=True)
+    else:
+        plain = torch.arange(bits.shape[1], device=bits.device)
+        raster = plain.view(y_hat.shape[1], -1).T.reshape(-1)
+        places = (plain if order == "channel" else raster).expand_as(bits)
+    spent = bits.gather(1, places).cumsum(1)
+    fits = spent <= budget_bits[:, None]
+    arrived = torch.zeros_like(fits).scatter(1, places, fits)
+    return torch.where(arrived.view_as(y_hat), y_hat, part["mu"]), (bits * arrived).sum(1)
+
+
+def cut(part: dict[str, Tensor], share: float, order: str = "sigma") -> Tensor:
+    """y_hat of a block (B, C, h, w), the first ``share`` of the batch as after a cut at a uniform share of its bits."""
+    y_hat = part["y_hat"]
     count = round(share * len(y_hat))
     if count == 0:
         return y_hat
-    order = part["log_sigma"][:count].detach().flatten(1).argsort(1, descending=True)
-    spent = part["bits"][:count].detach().flatten(1).gather(1, order).cumsum(1)
-    budget = torch.rand(count, 1, device=y_hat.device) * spent[:, -1:]
-    received = torch.zeros_like(spent).scatter(1, order, (spent <= budget).to(spent.dtype)).view_as(y_hat[:count])
-    return torch.cat([torch.where(received > 0, y_hat[:count], mu[:count]), y_hat[count:]])
+    few = {key: value[:count] for key, value in part.items()}
+    budget = torch.rand(count, device=y_hat.device) * few["bits"].detach().sum((1, 2, 3))
+    return torch.cat([received(few, budget, order)[0], y_hat[count:]])
 
 
 def jittered(images: Tensor, strength: float) -> Tensor:
@@ -92,6 +105,8 @@ class LevelLoss:
 
     def __init__(self, recipe: Recipe, hierarchy: Hierarchy, judges: Sequence[Classifier]):
         self.recipe, self.hierarchy, self.judges = recipe, hierarchy, judges
+        # a codec of fewer blocks than the hierarchy has levels answers for the finest ones
+        self.first_level = max(0, len(hierarchy.levels) - len(recipe.codec.blocks))
 
     def terms(
         self,
@@ -114,7 +129,7 @@ class LevelLoss:
             paid = bits
         else:
             paid = bits_of[-1] if level else bits
-        parts = [part["y_hat"] for part in blocks[:-1]] + [cut(blocks[-1], self.recipe.cut_share)]
+        parts = [part["y_hat"] for part in blocks[:-1]] + [cut(blocks[-1], self.recipe.cut_share, self.recipe.order)]
         known = torch.cat(parts, 1)
         y_hat = F.pad(known, (0, 0, 0, 0, 0, network.config.M - known.shape[1]))  # blocks not begun are zero
         x_hat = network.synthesise(y_hat)
@@ -124,7 +139,7 @@ class LevelLoss:
         if judge is not None:
             logits = network.ask(judge, jittered(x_hat.clamp(0, 1), self.recipe.jitter))
             entropy, right = level_cross_entropy(
-                logits, labels, self.hierarchy, level, self.recipe.label_smoothing, clean
+                logits, labels, self.hierarchy, self.first_level + level, self.recipe.label_smoothing, clean
             )
         return LevelTerms(paid.mean() / pixels, mse, entropy, right, float(bits.detach().mean()))
 

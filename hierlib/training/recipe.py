@@ -10,7 +10,12 @@ from typing import Any
 from ..codec.config import CodecConfig
 from ..errors import RecipeError
 
-CHOICES = {"count": ("prefix", "block"), "rate": ("noisy", "rounded"), "target": ("labels", "clean")}
+CHOICES = {
+    "count": ("prefix", "block"),
+    "rate": ("noisy", "rounded"),
+    "target": ("labels", "clean"),
+    "order": ("sigma", "channel", "raster"),
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class Recipe:
     target: the "labels", or what the classifier says of the "clean" picture (distillation).
     second: another classifier that is asked in place of the first every ``second_every``-th time. jitter: how far the
     decoded picture is moved and scaled before it is asked, as a share of the picture.
-    cut_share: share of each batch that is decoded from a cut inside the last block, as in use.
+    cut_share: share of each batch that is decoded from a cut inside the last block, as in use. order: in which its
+    symbols arrive there, "sigma" as in the stream, "channel" or "raster"; context: False holds C at zero (ablations).
     large: pictures for every ``large_every``-th step, cropped to ``large_size`` at a random scale, without the task:
     at 64x64 z is a single place, and taps that reach its neighbours would stay as they were initialised.
     bf16, compiled: arithmetic of g_a, g_s and classifiers, on CUDA only; fast_layout: channels_last.
@@ -58,6 +64,8 @@ class Recipe:
     jitter: float = 0.0
     label_smoothing: float = 0.1
     cut_share: float = 0.5
+    order: str = "sigma"
+    context: bool = True
     clip: float = 5.0
     ema: float = 0.999
     listing: str = ""

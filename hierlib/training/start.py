@@ -10,6 +10,8 @@ from ..errors import RecipeError
 from .recipe import changed
 from .recipes import EXPECT, RECIPES
 
+UNSEEN = "tiny-imagenet-val"  # what the arms of the ablations are measured on
+
 
 def start(
     name: str,
@@ -23,11 +25,13 @@ def start(
 ) -> Path:
     """Train what ``name`` says in ``folder``; returns the path of the weights.
 
-    name: a codec's recipe (ci, tiny64-rd, tiny64, photo224, paper) or a classifier's (tiny-classifier, ...).
+    name: a codec's recipe (ci, tiny64, photo224, paper, ablation-base, ...) or a classifier's (tiny-classifier, ...).
     steps, start_from, changes (``field=value``), workers: of a codec only, see ``train`` and ``changed``.
     Raises RecipeError for an unknown name or field.
     """
+    from .ablation import ABLATIONS, write_curve
     from .classifier import CLASSIFIERS, train_classifier
+    from .data import training_set
     from .trainer import train
 
     of_classifier = {r.name: r for r in CLASSIFIERS.values()}
@@ -35,11 +39,15 @@ def start(
         if steps is not None or start_from or changes or workers is not None:
             raise RecipeError(f"{name} is a classifier: all that decides its weights is its recipe's.")
         return train_classifier(of_classifier[name], folder, resume=resume)
-    if name not in RECIPES:
-        raise RecipeError(f"There is no recipe {name}: known are {', '.join([*RECIPES, *of_classifier])}.")
-    chosen = changed(RECIPES[name], list(changes))
+    of_codec = {**RECIPES, **ABLATIONS}
+    if name not in of_codec:
+        raise RecipeError(f"There is no recipe {name}: known are {', '.join([*of_codec, *of_classifier])}.")
+    chosen = changed(of_codec[name], list(changes))
     if steps is not None:
         chosen = replace(chosen, steps=steps)
     if name in EXPECT:
         print(f"{name}: {EXPECT[name]}")
-    return train(chosen, folder, resume=resume, start_from=start_from, workers=workers)
+    path = train(chosen, folder, resume=resume, start_from=start_from, workers=workers)
+    if name in ABLATIONS:
+        print(write_curve(path, chosen, training_set(UNSEEN)))
+    return path

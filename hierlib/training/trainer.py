@@ -25,7 +25,7 @@ from .distributed import Group, join, leave
 from .feed import Feed
 from .loop import one_cycle, run
 from .loss import LevelLoss
-from .mixed import RoundedGaussian, TrainingView, prepare
+from .mixed import RoundedGaussian, TrainingView, hold_at_zero, prepare
 from .recipe import Recipe
 
 
@@ -51,6 +51,8 @@ class CodecTask:
         if recipe.rate == "rounded":
             self.likelihoods.gaussian = RoundedGaussian(None)
         self.network.start_from(self._first_pictures(), recipe.start_step)
+        if not recipe.context:
+            hold_at_zero(self.network)
         self.trained = nn.ModuleDict({"network": self.network, "likelihoods": self.likelihoods})
         self.average = AveragedModel(self.trained, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
         self.module: nn.Module = nn.ModuleDict({"trained": self.trained, "average": self.average}).to(self.device)
@@ -60,7 +62,7 @@ class CodecTask:
         self.feed = Feed(self._draw, recipe.steps, self.own_parts, workers, pin=on_gpu)
         named = dict(self.trained.named_parameters())
         self.quantiles = [p for name, p in named.items() if name.endswith("quantiles")]
-        self.weights = [p for name, p in named.items() if not name.endswith("quantiles")]
+        self.weights = [p for name, p in named.items() if not name.endswith("quantiles") and p.requires_grad]
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "main": torch.optim.Adam(self.weights, recipe.learning_rate),
             "auxiliary": torch.optim.Adam(self.quantiles, recipe.auxiliary_rate),

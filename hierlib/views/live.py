@@ -1,4 +1,4 @@
-"""How a run is doing, while it runs: where each level stands between bytes and quality, drawn again at every log line."""
+"""How a run is doing, while it runs: where each level stands between bytes and quality."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def progress_of_levels(rows: list[dict[str, float]]) -> Figure:
 
 
 class LiveProgress:
-    """A ``train(every_log=...)`` that shows ``progress_of_levels`` in a notebook, in one place, at most every few seconds."""
+    """A ``train(every_log=...)`` that shows ``progress_of_levels`` in a notebook, always in the same place."""
 
     def __init__(self, every_s: float = 5.0) -> None:
         self.rows: list[dict[str, float]] = []
