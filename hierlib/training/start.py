@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,9 +46,10 @@ def start(
     chosen = changed(of_codec[name], list(changes))
     if steps is not None:
         chosen = replace(chosen, steps=steps)
-    if name in EXPECT:
+    leads = os.environ.get("RANK", "0") == "0"  # of torchrun's processes
+    if name in EXPECT and leads:
         print(f"{name}: {EXPECT[name]}")
     path = train(chosen, folder, resume=resume, start_from=start_from, workers=workers)
-    if name in ABLATIONS:
+    if name in ABLATIONS and leads:
         print(write_curve(path, chosen, training_set(UNSEEN)))
     return path
