@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,12 @@ def training_set(name: str, seed: int = 0, listing: str = "") -> PictureSet:
     if count:
         pictures = pictures.subset(even_subset(pictures, int(count)))
     return pictures.subset(listed(pictures, _find(listing))) if listing else pictures
+
+
+def identity(pictures: PictureSet) -> str:
+    """How many pictures a run learns from, and a digest of which: what goes on from it must have the same."""
+    hashed = hashlib.sha256("\n".join(pictures.keys).encode() + pictures.labels.tobytes())
+    return f"{len(pictures)} of {pictures.name} {hashed.hexdigest()[:8]}"
 
 
 def even_subset(pictures: PictureSet, per_class: int) -> np.ndarray:

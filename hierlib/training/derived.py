@@ -6,7 +6,9 @@ parts: an interrupted pass goes on where it stopped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from ..codec.likelihood import Likelihoods
 from ..codec.network import HierNetwork
 from ..files import digest, replacing
 from ..images.packs import PictureSet
+from .data import identity
 from .loss import cut
 
 PART = 1000  # pictures a file: at most this many are computed again after an interruption
@@ -33,10 +36,13 @@ def teacher_logits(name: str, pictures: PictureSet, folder: Path, device: str = 
     if there is no such classifier, or it does not know the classes.
     """
 
+    @cache
+    def teacher() -> classifiers.Classifier:  # not needed where all answers are kept
+        return classifiers.restrict(classifiers.load(name, device), pictures.wnids)
+
     def ask(indices: range) -> np.ndarray:
-        teacher = classifiers.restrict(classifiers.load(name, device), pictures.wnids)
         chunks = [indices[first : first + BATCH] for first in range(0, len(indices), BATCH)]
-        return np.concatenate([teacher(pictures.batch(c).to(device)).half().cpu().numpy() for c in chunks])
+        return np.concatenate([teacher()(pictures.batch(c).to(device)).half().cpu().numpy() for c in chunks])
 
     return _in_parts(_place(folder, name, pictures), ask, (len(pictures), len(pictures.wnids)), f"asking {name}")
 
@@ -76,7 +82,7 @@ def decoded_pictures(name: str, pictures: PictureSet, folder: Path, device: str 
 
 
 def _place(folder: Path, name: str, pictures: PictureSet) -> Path:
-    return Path(folder) / f"{name}-on-{pictures.name}".replace("/", "_").replace(":", "_")
+    return Path(folder) / re.sub(r"[/: ]+", "-", f"{name} on {identity(pictures)}")
 
 
 def _in_parts(place: Path, compute: Callable[[range], np.ndarray], shape: tuple[int, ...], says: str) -> np.ndarray:

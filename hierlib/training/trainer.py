@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from ..errors import CheckpointError
 from ..files import digest
 from ..images.packs import PictureSet
 from .augment import flip
-from .data import Batches, from_disk, reader, training_set
+from .data import Batches, from_disk, identity, reader, training_set
 from .distributed import Group, join, leave
 from .feed import Feed
 from .loop import one_cycle, run
@@ -178,7 +177,7 @@ def train(
         origin = _begin_from(task, start_from) if start_from else ""
         group.share(task.module.state_dict().values())
         about = {"name": recipe.name, "recipe": recipe.to_json(), "start_from": origin, "seed": recipe.seed}
-        about |= {"pictures": _identity(task.pictures)}
+        about |= {"pictures": identity(task.pictures)}
         done = run(
             task, folder, recipe.steps, about,
             resume=resume, checkpoint_every_s=checkpoint_every_s, every_log=every_log, group=group,
@@ -197,12 +196,6 @@ def train(
     finally:
         leave()
     return path
-
-
-def _identity(pictures: PictureSet) -> str:
-    """How many pictures a run learned from, and a digest of which: a resumed run must have the same."""
-    hashed = hashlib.sha256("\n".join(pictures.keys).encode() + pictures.labels.tobytes())
-    return f"{len(pictures)} of {pictures.name}, {hashed.hexdigest()[:16]}"
 
 
 def _begin_from(task: CodecTask, name: str) -> str:
