@@ -222,7 +222,8 @@ def test_recipes_check_themselves() -> None:
 
 def test_a_run_starts_by_the_name_of_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "brief", BRIEF)
-    assert start("brief", tmp_path, steps=2).name == "codec.safetensors"
+    assert start("brief", tmp_path, steps=2, changes=["batch_size=2"]).name == "codec.safetensors"
+    assert json.loads((tmp_path / "about.json").read_text())["recipe"]["batch_size"] == 2
     with pytest.raises(RecipeError, match=r"known are .*tiny64.*shapes-classifier"):
         start("nonsense", tmp_path)
     with pytest.raises(RecipeError, match="is a classifier"):

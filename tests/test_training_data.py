@@ -144,3 +144,5 @@ def test_the_recipe_of_the_paper_starts_on_a_small_stand_in(image_folder: Path, 
     del task
     small = replace(paper, codec=recipe("ci").codec)
     assert train(small, folder, workers=2).exists()
+    again = training_set("imagenet/train", listing=str(folder / "pictures.txt"))  # the subset is on record
+    assert again.keys == training_set("imagenet/train:3").keys

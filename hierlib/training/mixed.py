@@ -24,10 +24,12 @@ class TrainingView:
     """
 
     def __init__(self, network: HierNetwork, *, bf16: bool = False, compiled: bool = False):
-        self.network, self.config, self.bf16 = network, network.config, bf16
-        self.h_a, self.entropy = network.h_a, network.entropy
+        self.network, self.bf16 = network, bf16
         wrap: Callable[[Any], Any] = torch.compile if compiled else lambda function: function
         self._analyse, self._synthesise = wrap(network.analyse), wrap(network.synthesise)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.network, name)  # all else is the network's own
 
     def analyse(self, x: Tensor) -> Tensor:
         with self._cast(x):

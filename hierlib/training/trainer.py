@@ -16,7 +16,7 @@ from ..codec import weights
 from ..codec.likelihood import Likelihoods
 from ..codec.network import HierNetwork
 from ..errors import CheckpointError
-from ..files import digest
+from ..files import digest, write_bytes
 from ..images.packs import PictureSet
 from .augment import flip
 from .data import Batches, from_disk, identity, reader, training_set
@@ -184,14 +184,10 @@ def train(
         )  # fmt: skip
         path = folder / "codec.safetensors"
         if group.leads:
-            kept = {
-                **about,
-                "steps": done,
-                "torch": torch.__version__,
-                "device": group.device,
-                "processes": group.world,
-            }
-            task.save_weights(path, kept)
+            machine = {"torch": torch.__version__, "device": group.device, "processes": group.world}
+            task.save_weights(path, {**about, "steps": done, **machine})
+            if recipe.listing or ":" in recipe.pictures:  # the subset is put on record, as a listing
+                write_bytes(folder / "pictures.txt", "".join(f"{key}\n" for key in task.pictures.keys).encode())
         group.wait()
     finally:
         leave()
