@@ -29,6 +29,7 @@ train(SHARED, sys.argv[1], device="cpu", checkpoint_every_s=0)
 """
 
 
+@pytest.mark.timeout(420)
 def test_two_processes_give_the_weights_of_one(root: Path, tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)
@@ -43,7 +44,7 @@ def test_two_processes_give_the_weights_of_one(root: Path, tmp_path: Path) -> No
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{root}:{root / 'tests'}"}
     done = subprocess.run(
-        [sys.executable, *command], cwd=root, env=environment, capture_output=True, text=True, timeout=170
+        [sys.executable, *command], cwd=root, env=environment, capture_output=True, text=True, timeout=400
     )
     assert done.returncode == 0, done.stderr[-3000:]
     two = load_file(tmp_path / "two" / "codec.safetensors")

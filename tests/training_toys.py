@@ -13,7 +13,7 @@ from hierlib.training.recipes import recipe
 BRIEF = replace(recipe("ci"), name="brief", pictures="shapes:36", batch_size=4, steps=8, gamma=(0.0, 0.0, 0.0))
 
 
-def python(script: str, *arguments: str | Path, root: Path, seconds: float = 150, **environment: str) -> str:
+def python(script: str, *arguments: str | Path, root: Path, seconds: float = 170, **environment: str) -> str:
     """Run a script in a fresh interpreter, one thread; returns what it printed."""
     done = subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments)],

@@ -53,6 +53,7 @@ class ClassifierRecipe:
 
 CLASSIFIERS = {
     "tiny": ClassifierRecipe(),
+    # tried once, on a busy core (data/checkpoints): better on decoded pictures, not on originals, hence not shipped
     "tiny-distilled": ClassifierRecipe(
         "tiny-classifier-distilled", epochs=7.5, learning_rate=2e-3, label_smoothing=0.0, blurred_share=0.15, crop=48,
         start_from="tiny", teacher="mobilenet_edgetpu_1.0@160", decoded="tiny", decoded_share=0.2,
