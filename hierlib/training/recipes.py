@@ -42,6 +42,9 @@ EXPECT = {
     "tiny64-rd": "Seen: 30 minutes on one core, 2 GB. The first of two runs that made the first `tiny`: no task loss.",
     "tiny64": "Seen: 39 minutes on one core, 2 GB, started from tiny64-rd: K=10 at 64 / 128 / 512 bytes 64 / 78 / 92 % "
     "of the classifier's accuracy on originals; 18.7 / 20.2 / 23.5 dB.",
+    "tiny64-control": "Not run to its end: tiny64-transfer without the task loss, for comparison; hours on a core.",
+    "tiny64-transfer": "Run for 700 steps (data/checkpoints), hours on a core for all: what may carry the task loss's "
+    "gain to other classifiers. Nothing is promised.",
     "photo224": "Not run: about 100 times tiny64's work, a few hours of a GPU with 16 GB; nothing is promised.",
     "paper": "Not run here: 1,000,000 updates of 8 pictures 256x256 (80 of each class for 100 epochs), three passes of "
     "the classifier each; days of one GPU with 24 GB. The paper's result is its Figs. 4 and 5.",
