@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from .. import classifiers, hierarchy
-from ..codec import weights
 from ..codec.config import TINY
-from ..codec.likelihood import Likelihoods
+from ..codec.trainable import TrainableCodec
 from ..files import write_json
 from ..images.packs import PictureSet
 from .loss import received
@@ -60,12 +59,8 @@ def measure(path: Path, recipe: Recipe, pictures: PictureSet, budgets: tuple[int
     stream's own order real files are longer by header, checks and trailer. Keys: budget_bytes, bytes (mean, of pictures
     that end before the budget fewer), psnr_db (mean over pictures), right_<level> for each level of the hierarchy.
     """
-    codec = weights.load(path)
-    network, likelihoods = codec.network.float(), Likelihoods(codec.network.config.N_hyper)
-    tensors, _ = weights.read(path)
-    own = {k.removeprefix("likelihood."): v for k, v in tensors.items() if k.startswith("likelihood.")}
-    likelihoods.load_state_dict(own, strict=False)
-    likelihoods.eval()
+    model = TrainableCodec.from_file(path)
+    network, likelihoods = model.network, model.likelihoods
     judge = classifiers.restrict(classifiers.load(recipe.classifier), pictures.wnids)
     table = hierarchy.load(recipe.hierarchy).restrict(pictures.wnids)
     sums: list[dict[str, float]] = [{} for _ in budgets]

@@ -17,9 +17,7 @@ import torch.nn.functional as F
 
 from .. import classifiers
 from ..codec import weights
-from ..codec.config import CodecConfig
-from ..codec.likelihood import Likelihoods
-from ..codec.network import HierNetwork
+from ..codec.trainable import TrainableCodec
 from ..files import digest, replacing
 from ..images.packs import PictureSet
 from .data import identity
@@ -55,14 +53,8 @@ def decoded_pictures(name: str, pictures: PictureSet, folder: Path, device: str 
     the thing.
     """
     path = weights.locate(name)
-    tensors, about = weights.read(path)
-    network = HierNetwork(CodecConfig.from_json(about["config"]))
-    likelihoods = Likelihoods(network.config.N_hyper)
-    for module, part in ((network, "network."), (likelihoods, "likelihood.")):
-        module.load_state_dict(
-            {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}, strict=False
-        )
-        module.to(device).eval()
+    model = TrainableCodec.from_file(path).to(device)
+    network, likelihoods = model.network, model.likelihoods
     levels = len(network.config.blocks)
 
     def decode(indices: range) -> np.ndarray:

@@ -15,6 +15,7 @@ from .. import classifiers, hierarchy
 from ..codec import weights
 from ..codec.likelihood import Likelihoods
 from ..codec.network import HierNetwork
+from ..codec.trainable import TrainableCodec
 from ..errors import CheckpointError
 from ..files import digest, write_bytes
 from ..images.packs import PictureSet
@@ -197,18 +198,14 @@ def train(
 def _begin_from(task: CodecTask, name: str) -> str:
     """Load weights to go on from; returns their recipe's name and their file's digest, which the new weights keep."""
     path = weights.locate(name)
-    tensors, described = weights.read(path)
-    for part in ("network", "likelihood"):
-        module = task.network if part == "network" else task.likelihoods
-        own = {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
-        try:
-            module.load_state_dict(own, strict=part == "network")
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"{path} does not fit recipe {task.recipe.name}: {str(error).splitlines()[0]}"
-            ) from None
+    origin = TrainableCodec.from_file(path)
+    try:
+        task.network.load_state_dict(origin.network.state_dict())
+        task.likelihoods.load_state_dict(origin.likelihoods.state_dict(), strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit recipe {task.recipe.name}: {str(error).splitlines()[0]}") from None
     task.average.module.load_state_dict(task.trained.state_dict())
-    return f"{described.get('name', path.stem)} {digest(path)}"
+    return f"{origin.about.get('name', path.stem)} {digest(path)}"
 
 
 def _large_batches(recipe: Recipe) -> Batches:
