@@ -24,6 +24,7 @@ from ..codec.protocol import Decoded
 from ..errors import BitstreamError, BudgetError, PictureError
 from ..images.pictures import check_picture, from_array, to_uint8
 from .packets import Packet, packets
+from .search import largest_within
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,7 @@ SOC_SIZ, COD, COM, SOT, SOD, EOC = (bytes.fromhex(m) for m in ("ff4fff51", "ff52
 PIXELS_MAX = 1 << 26
 SIDE_MAX = 1 << 15  # beyond it a resolution has several precincts
 FINEST_BPP = 6.0  # of the whole file: 30 to 40 dB
+TARGETS = 1 << 12  # of sizes to bisect for a budget
 
 
 @dataclass(frozen=True)
@@ -117,19 +119,12 @@ class FreshJPEG2000(LayeredJPEG2000):
 
     def encode_within(self, image: Tensor, max_bytes: int) -> bytes:
         """The largest file of at most ``max_bytes``, by bisection on the rate; b"" if none is that small."""
-        if max_bytes < 1:
-            raise BudgetError(f"A file was to have {max_bytes} bytes: ask for at least 1.")
-        image, best = check_picture(image), b""
+        image = check_picture(image)
+        targets = 2 * max_bytes / TARGETS * np.arange(1, TARGETS + 1)
         raw_bytes = image.numel()
-        low, high = 0.0, 2.0 * max_bytes
-        for _ in range(12):
-            target = (low + high) / 2
-            stream = _encode(image, [max(1.0, raw_bytes / target)])
-            if len(stream) <= max_bytes:
-                best, low = max(best, stream, key=len), target
-            else:
-                high = target
-        return best
+        return largest_within(
+            lambda target: _encode(image, [max(1.0, raw_bytes / target)]), targets.tolist(), max_bytes
+        )
 
 
 def _rates(width: int, height: int, layers: int | None) -> list[float]:
