@@ -20,7 +20,7 @@ SCHEMA = "hierlib-results-1"
 KINDS = ("budget", "level", "whole", "original")
 
 
-def tidy(columns: dict[str, list[Any]]) -> pd.DataFrame:
+def tidy(columns: dict[str, list[Any]] | pd.DataFrame) -> pd.DataFrame:
     """Columns of plain values -> the frame, None as missing, with the types that saving and loading keep."""
     import pandas as pd
 
@@ -164,7 +164,7 @@ class Results:
 
                 table = pyarrow.parquet.read_table(path)
                 meta = json.loads((table.schema.metadata or {}).get(b"hierlib", b"{}"))
-                rows = table.to_pydict()
+                rows: Any = table.to_pandas()
             else:
                 content = json.loads(path.read_text())
                 meta, rows = content["meta"], content["rows"]
