@@ -7,9 +7,9 @@ order of its ``wnids``. ``load`` finds one by name; ``restrict`` leaves only the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..errors import DataError, HierarchyError
 
@@ -37,11 +37,12 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True)
 class Named:
-    """A network with its name and its classes."""
+    """A network with its name and its classes. about: what results should say of it, as plain values."""
 
     name: str
     wnids: tuple[str, ...]
     network: Callable[[Tensor], Tensor]
+    about: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, images: Tensor) -> Tensor:
         return self.network(images)
@@ -82,7 +83,8 @@ def restrict(classifier: Classifier, wnids: Sequence[str]) -> Classifier:
             "for one: use a classifier trained on these classes, or a hierarchy over its own."
         )
     chosen = [row[wnid] for wnid in wnids]
-    return Named(classifier.name, tuple(wnids), lambda images: classifier(images)[:, chosen])
+    about = getattr(classifier, "about", {})
+    return Named(classifier.name, tuple(wnids), lambda images: classifier(images)[:, chosen], about)
 
 
 def knows(classifier: Classifier, wnids: Sequence[str]) -> bool:

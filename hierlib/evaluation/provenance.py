@@ -79,6 +79,8 @@ def weights_digest(network: nn.Module) -> str:
 
 def _plain(value: Any) -> bool:
     kinds = (bool, int, float, str, type(None))
+    if isinstance(value, dict):
+        return bool(value) and all(isinstance(k, str) and _plain(v) for k, v in value.items())
     return isinstance(value, kinds) or (isinstance(value, (list, tuple)) and all(isinstance(v, kinds) for v in value))
 
 
