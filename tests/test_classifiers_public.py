@@ -73,3 +73,21 @@ def test_a_name_that_a_library_does_not_know():
     for name in ("torchvision/resnet5000", "timm/resnet5000"):
         with pytest.raises(DataError, match="knows no classifier resnet5000"):
             classifiers.load(name)
+
+
+def test_the_handmade_one_knows_shapes_better_than_chance_and_any_size():
+    from hierlib import hierarchy as trees
+    from hierlib.images.shapes import shapes
+
+    judge, drawn = classifiers.load("shapes-hog"), shapes(72, seed=99)
+    tree = trees.load("shapes").restrict(drawn.wnids)
+    logits = judge(drawn.batch(range(72)))
+    right = [
+        float((tree.log_probabilities(logits, k).argmax(1).numpy() == tree.groups[k][drawn.labels]).mean())
+        for k in range(3)
+    ]
+    assert right[0] > 0.65
+    assert right[1] > 0.35
+    assert right[2] > 0.25
+    assert judge(torch.rand(1, 3, 40, 50)).shape == (1, 18)
+    assert judge.about["pictures"] > 0

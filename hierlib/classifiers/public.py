@@ -98,7 +98,8 @@ def _timm(model: str) -> tuple[Any, str, Transform]:
     network = timm.create_model(model, pretrained=True)
     config = resolve_model_data_config(network)
     crop = config["input_size"][-1]
-    tag = network.pretrained_cfg.get("tag") or "default"
+    described: Any = network.pretrained_cfg
+    tag = described.get("tag") or "default"
     label = model if "." in model else f"{model}.{tag}"
     resize = int(crop / config["crop_pct"])
     return network, label, Transform(resize, crop, tuple(config["mean"]), tuple(config["std"]), config["interpolation"])
