@@ -88,6 +88,14 @@ def test_steps_and_figure_tell_answer_and_similarity():
         climbing.steps(Pyramid(), Subject("red", picture("red")), ByLight(), (1,))
 
 
+def test_our_own_results_are_those_of_a_learned_codec():
+    first, second = results([[KITE] * 4]), results([[VULTURE] * 4])
+    for result, name in ((first, "jpeg2000"), (second, "tiny")):
+        result.meta["codec"] = {"name": name}
+    assert climbing.ours({"a": [first], "b": [first, second]}) is second
+    assert climbing.ours({"a": [first]}) is None
+
+
 def test_pictures_come_from_the_pack_or_are_photographs(monkeypatch):
     shown = results([[AIRLINER, GROUSE, KITE, VULTURE]])
     found = climbing.climbing(shown)

@@ -58,7 +58,7 @@ def measure(made: Measurement, folder: Path) -> Path:
     from .sweep import evaluate
 
     codec = baselines.load(made.codec) if baselines.classical(made.codec) else load(made.codec)
-    jury = {name: classifiers.load(name) for name in made.classifiers}
+    jury = [classifiers.load(name) for name in made.classifiers]  # under their own names
     path, partial = folder / f"{made.name}.parquet", folder / f".{made.name}.partial.jsonl"
     results = evaluate(
         codec,

@@ -6,7 +6,7 @@ Pictures are looked for in measured results; where their pack is at hand they ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,14 @@ def climbing(results: Results, classifier: str | None = None, most: int = 8) -> 
         found.append((picture, names[group["wnid"].iloc[0]], rises, ", ".join(path), wup[-1] - wup[0]))
     found.sort(key=lambda row: (-row[2], -row[4], row[0]))
     return pd.DataFrame([row[:4] for row in found[:most]], columns=["picture", "truth", "rises", "path"])
+
+
+def ours(found: Mapping[str, Sequence[Results]]) -> Results | None:
+    """Of results by set of pictures (``tables.measured``), the first of a learned codec that have similarities."""
+    from ..baselines import classical
+
+    each = [result for group in found.values() for result in group if "wup" in result.rows]
+    return next((result for result in each if not classical(result.meta["codec"]["name"])), None)
 
 
 def class_names() -> dict[str, str]:
