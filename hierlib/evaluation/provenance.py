@@ -90,7 +90,8 @@ def provenance(sweep: Sweep, run: dict[str, Any], shards: Shards) -> dict[str, A
 
     from .. import __version__
 
-    seconds = {k: sum(chunk["seconds"][k] for chunk in shards.chunks) for k in ("encode", "decode", "classify")}
+    steps = ("encode", "decode", "measure", "classify")
+    seconds = {k: sum(chunk["seconds"].get(k, 0.0) for chunk in shards.chunks) for k in steps}
     height, width = sweep.pictures[0].shape[1:]
     return {
         **run,

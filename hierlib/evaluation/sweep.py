@@ -143,7 +143,7 @@ def _chunks(pictures: PictureSet, start: int) -> Iterator[list[tuple[int, Tensor
 
 def _measure(sweep: Sweep, chunk: list[tuple[int, Tensor]]) -> dict[str, Any]:
     """Rows of the pictures of one chunk: per classifier, per picture, per point."""
-    seconds = {"encode": 0.0, "decode": 0.0, "classify": 0.0}
+    seconds = {"encode": 0.0, "decode": 0.0, "measure": 0.0, "classify": 0.0}
     decodings = 0
     facts: list[dict[str, Any]] = []
     seen: list[Tensor] = []
@@ -152,7 +152,9 @@ def _measure(sweep: Sweep, chunk: list[tuple[int, Tensor]]) -> dict[str, Any]:
     for index, original in chunk:
         views, n = views_of(sweep.codec, original, sweep.ladder, sweep.level_ends, seconds)
         decodings += n
+        started = time.perf_counter()
         distortion = distortions(original, views)
+        seconds["measure"] += time.perf_counter() - started
         where: dict[int, int] = {}
         for view in views:
             d, (height, width) = view.decoded, original.shape[1:]
