@@ -6,6 +6,7 @@ import pytest
 import torch
 from views_toys import Pyramid, picture
 
+from hierlib.baselines.jpeg2000 import LayeredJPEG2000
 from hierlib.errors import DataError
 from hierlib.evaluation import Results
 from hierlib.hierarchy.wordnet import shipped_wordnet
@@ -80,6 +81,10 @@ def test_steps_and_figure_tell_answer_and_similarity():
     assert [step.wup for step in steps] == pytest.approx([0.88, 1, 1])
     assert [step.bytes for step in steps][:2] == [1, 5]
     assert steps[0].bpp == pytest.approx(8 / 64**2)
+    (nothing,) = climbing.steps(LayeredJPEG2000(), bright, ByLight(), (10,))
+    assert nothing.answer == ""
+    figure = climbing.qualitative([LayeredJPEG2000()], bright, ByLight(), (10,))
+    assert figure.axes[1].get_xlabel() == "no file so small"
     figure = climbing.qualitative([Pyramid(), Pyramid()], bright, ByLight(), (1, 5))
     assert len(figure.axes) == 6
     assert "WUP = 0.880" in figure.axes[1].get_xlabel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,9 +90,20 @@ class Results:
         PSNR is that of mid-grey; n_decodable says how many were really decoded. decodable_only: the means over those
         alone, which flatter a codec whose small files fail on the hard pictures.
         """
+        return (self._means_of_decodable if decodable_only else self._means).copy()
+
+    @cached_property
+    def _means(self) -> pd.DataFrame:
+        return self._aggregated(self.rows)
+
+    @cached_property
+    def _means_of_decodable(self) -> pd.DataFrame:
+        return self._aggregated(self.rows[self.rows["decodable"]])
+
+    def _aggregated(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Means and standard errors by classifier and point; drawn many times from the same results, so kept."""
         import pandas as pd
 
-        rows = self.rows[self.rows["decodable"]] if decodable_only else self.rows
         aggregated = []
         for (classifier, kind, point), group in rows.groupby(["classifier", "kind", "point"], sort=False):
             line = {

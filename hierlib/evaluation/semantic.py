@@ -32,15 +32,23 @@ def n_star(results: Results, level: str, classifier: str | None = None, *, of_to
         raise DataError(f"These results have no level {level!r}; their levels are {', '.join(results.levels)}.")
     rows = results.of(classifier)
     rows = rows[rows["kind"].isin(RUNGS)]
-    return rows.groupby("picture").apply(_settles, measure, include_groups=False).rename(f"n_star_{level}_bytes")
+    right = (rows[measure] & rows["decodable"]).groupby([rows["picture"], rows["bytes"]]).all().sort_index()
+    return _settled(right).rename(f"n_star_{level}_bytes")
 
 
-def _settles(rows: pd.DataFrame, measure: str) -> float:
-    """Bytes after the last wrong answer. Points of equal bytes must all be right."""
-    right = (rows[measure] & rows["decodable"]).groupby(rows["bytes"]).all().sort_index()
-    wrong = np.flatnonzero(~right.to_numpy(dtype=bool))
-    first = wrong[-1] + 1 if len(wrong) else 0
-    return float(right.index[first]) if first < len(right) else float("nan")
+def _settled(right: pd.Series) -> pd.Series:
+    """(picture, bytes) -> whether all answers there are right; sorted. Bytes after each picture's last wrong one."""
+    import pandas as pd
+
+    picture, n_bytes = (right.index.get_level_values(i).to_numpy() for i in (0, 1))
+    pictures, starts = np.unique(picture, return_index=True)
+    if not len(pictures):
+        return pd.Series([], index=pd.Index([], name="picture"), dtype=float)
+    ends = np.r_[starts[1:], len(picture)]
+    places = np.where(right.to_numpy(dtype=bool), -1, np.arange(len(picture)))
+    first = np.maximum(np.maximum.reduceat(places, starts) + 1, starts)
+    settled = np.where(first < ends, n_bytes[np.minimum(first, len(picture) - 1)], np.nan)
+    return pd.Series(settled.astype(float), index=pd.Index(pictures, name="picture"))
 
 
 def survival(settled: Any, n_bytes: Any) -> np.ndarray:

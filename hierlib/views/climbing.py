@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """One cut: what it shows, what it is called, and how near that is to the truth (1: it is the truth)."""
+    """One cut: what it shows, what it is called, and how near that is to the truth (1: it is the truth).
+
+    Where nothing can be decoded, answer is empty and wup NaN: a grey square is not asked for its name.
+    """
 
     bytes: int
     bpp: float
@@ -98,6 +101,7 @@ def steps(codec: ProgressiveCodec, subject: Subject, classifier: Classifier, bud
     """What a codec shows of a picture at each byte budget, and what the classifier calls it (all its classes)."""
     import torch
 
+    from ..evaluation.cuts import Point, View
     from ..evaluation.rate import rounded
     from ..hierarchy.wordnet import shipped_wordnet
 
@@ -107,12 +111,15 @@ def steps(codec: ProgressiveCodec, subject: Subject, classifier: Classifier, bud
     found = []
     for budget in budgets:
         file = codec.encode_within(subject.image, budget) if hasattr(codec, "encode_within") else stream[:budget]
-        image = codec.decode(file).image
-        image = rounded(image if image.shape == subject.image.shape else torch.full_like(subject.image, 0.5))
-        with torch.no_grad():
-            wnid = classifier.wnids[int(classifier(image[None])[0].argmax())]
-        pixels = image[0].numel()
-        found.append(Step(len(file), 8 * len(file) / pixels, image, names[wnid], net.wup(wnid, subject.wnid)))
+        decoded = codec.decode(file)
+        image = decoded.image if decoded.image.shape == subject.image.shape else torch.full_like(subject.image, 0.5)
+        view = View(Point("budget", f"{budget} B", budget), len(file), len(file), decoded, rounded(image))
+        answer, wup = "", float("nan")
+        if view.decodable:
+            with torch.no_grad():
+                wnid = classifier.wnids[int(classifier(view.image[None])[0].argmax())]
+            answer, wup = names[wnid], net.wup(wnid, subject.wnid)
+        found.append(Step(len(file), 8 * len(file) / image[0].numel(), view.image, answer, wup))
     return found
 
 
@@ -137,5 +144,6 @@ def qualitative(
             axis.imshow(to_uint8(step.image), interpolation="none")
             axis.set_title(f"{step.bytes:,} B · {step.bpp:.2f} bpp", fontsize=8.5, color=INK)
             hue = GREEN if step.wup == 1 else VERMILION
-            axis.set_xlabel(f"{step.answer[:24]}\nWUP = {step.wup:.3f}", fontsize=8.5, color=hue)
+            told = f"{step.answer[:24]}\nWUP = {step.wup:.3f}" if step.answer else "no file so small"
+            axis.set_xlabel(told, fontsize=8.5, color=hue)
     return figure
