@@ -170,6 +170,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from .classifiers import load as load_classifier
     from .evaluation import evaluate
     from .evaluation.ladder import jpeg_ai
+    from .evaluation.ranks import ranks
     from .hierarchy import load as load_hierarchy
 
     codec, hierarchy = _codec(arguments.codec), load_hierarchy(arguments.hierarchy)
@@ -180,8 +181,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     results = evaluate(
         codec, pictures, hierarchy, judges, sorted(budgets), level_ends=not arguments.no_level_ends, resume=partial
     )
+    if (own := ranks()).rank > 0:  # under torchrun all have the same results, one writes them
+        return
     results.save(arguments.output)
-    partial.unlink(missing_ok=True)
+    for path in own.all(partial):
+        path.unlink(missing_ok=True)
     shown = ["classifier", "point", "bytes", "psnr_db", "ms_ssim", *(f"right_{level}" for level in hierarchy.levels)]
     print(results.table().to_string(columns=shown, index=False, float_format="{:.3f}".format))
     print(f"{arguments.output}: {len(results.rows):,} rows")
