@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHIPPED = ("tiny", "shapes")
-HANDMADE = "shapes-hog"
+HANDMADE = "shapes-hog"  # fitted on the spot to drawn shapes, by no training of ours
 
 
 @runtime_checkable
@@ -54,8 +54,7 @@ def load(name: str, device: torch.device | str = "cpu") -> Classifier:
 
     ``tiny`` (200 classes, 64x64) and ``shapes`` travel with the project; ``folder/of/weights.safetensors`` is a small
     classifier trained here; ``mobilenet_v2_1.0`` is a graph under HIERLIB_DATA/classifiers; ``torchvision/resnet50``
-    and ``timm/resnet50.a1_in1k`` are downloaded; ``shapes-hog`` is fitted on the
-    spot to drawn shapes. Raises DataError if it cannot be had, naming the next best choice.
+    and ``timm/resnet50.a1_in1k`` are downloaded. Raises DataError if it cannot be had, naming the next best choice.
     """
     from . import graph, handmade, public, small
 
@@ -70,8 +69,7 @@ def load(name: str, device: torch.device | str = "cpu") -> Classifier:
         return graph.load(found, device)
     raise DataError(
         f"There is no classifier {name}: {', '.join(SHIPPED)} travel with the project, {HANDMADE} is made on the spot, "
-        f"graphs under "
-        f"HIERLIB_DATA/classifiers are {', '.join(graph.known()) or 'none'}, and torchvision/NAME or timm/NAME "
+        f"graphs under HIERLIB_DATA/classifiers are {', '.join(graph.known()) or 'none'}, and torchvision/NAME or timm/NAME "
         "are downloaded."
     )
 
