@@ -69,8 +69,8 @@ def load(name: str, device: torch.device | str = "cpu") -> Classifier:
         return graph.load(found, device)
     raise DataError(
         f"There is no classifier {name}: {', '.join(SHIPPED)} travel with the project, {HANDMADE} is made on the spot, "
-        f"graphs under HIERLIB_DATA/classifiers are {', '.join(graph.known()) or 'none'}, and torchvision/NAME or timm/NAME "
-        "are downloaded."
+        f"graphs under HIERLIB_DATA/classifiers are {', '.join(graph.known()) or 'none'}, and torchvision/NAME or "
+        "timm/NAME are downloaded."
     )
 
 
