@@ -1,11 +1,13 @@
 """JPEG 2000 with quality layers, one file that is cut at packet boundaries: the classical floor of every comparison.
 
-Pillow (OpenJPEG) writes and reads the files. Two things are ours, because without them the comparison is unfair:
+Pillow (OpenJPEG) writes and reads the files. Three things are ours, because without them the comparison is unfair:
 
 * A naive cut is black (Pillow with LOAD_TRUNCATED_IMAGES) or has a garbled last packet (OpenJPEG's partial decoding).
   ``decode`` keeps the whole packets of the prefix, patches the length of the tile part and closes the codestream.
 * The comment and the table of packet lengths are not stored: headers count, and a decoder can find the packets
   without them (packets.py). 104 bytes of header are left at 64x64.
+* The colour transform is switched on (``mct``). Pillow leaves it out unless asked, which costs 2 to 6 dB at 4,096 bytes
+  of a photograph of 227x227 and 256x256: red, green and blue are then coded as if they had nothing in common.
 """
 
 from __future__ import annotations
@@ -152,6 +154,7 @@ def _encode(image: Tensor, rates: Sequence[float]) -> bytes:
         num_resolutions=int(np.clip(np.log2(min(height, width)) - 2, 1, 6)),
         progression="LRCP",
         irreversible=True,
+        mct=1,
         plt=False,
         no_jp2=True,
     )
