@@ -100,7 +100,8 @@ class Floor(FourBytes):
 
 def measured(codec, name):
     results = evaluate(codec, pictures([0, 1, 2, 3]), hierarchy(), [ByColour()], (3, 4, 8), progress=False)
-    return Results(results.rows, {**results.meta, "codec": {**results.meta["codec"], "name": name}})
+    about = {**results.meta["codec"], "name": name, "colour_transform": True}
+    return Results(results.rows, {**results.meta, "codec": about})
 
 
 def test_a_gain_by_hand():
@@ -119,6 +120,9 @@ def test_a_gain_by_hand():
         find("gain right_thing shapes by-colour 3 8", _renamed(shelf))
     with pytest.raises(NotMeasured, match="share no budget"):
         find("gain right_thing toys by-colour 5 7", _renamed(shelf))
+    shelf.results[1].meta["codec"]["colour_transform"] = False
+    with pytest.raises(NotMeasured, match="without its colour transform"):
+        find("gain right_thing toys by-colour 3 8", _renamed(shelf))
     with pytest.raises(HierlibError, match="similarity"):
         find("miracle", shelf)
 

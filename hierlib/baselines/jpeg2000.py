@@ -78,6 +78,7 @@ class LayeredJPEG2000:
         if layers is not None and rates is not None and layers != len(rates):
             raise BudgetError(f"{layers} layers and {len(rates)} rates contradict each other: give one of the two.")
         self.layers, self.rates = layers, None if rates is None else sorted(rates, reverse=True)
+        self.colour_transform = True  # told by results: those made before it was on are not of this codec
 
     def encode(self, image: Tensor) -> bytes:
         """(3, H, W) float in [0, 1] -> the whole codestream. Raises PictureError for no picture, or a huge one."""

@@ -154,6 +154,8 @@ def _gain(shelf: Shelf, measure: str, pictures: str, classifier: str, low: str, 
     key = f"{measure} {pictures} {classifier} {low} {high}"
     if key not in shelf._gains:
         ours, theirs = (shelf.of(codec, pictures, classifier) for codec in (shelf.codec, FLOOR))
+        if not theirs.meta["codec"].get("colour_transform"):
+            raise NotMeasured(f"the results of {FLOOR} on {pictures} were made without its colour transform")
         one, other = (_by_budget(results, measure, classifier, int(low), int(high)) for results in (ours, theirs))
         budgets = sorted(set(one.columns) & set(other.columns))
         if not budgets or ours.meta["pictures"] != theirs.meta["pictures"]:
