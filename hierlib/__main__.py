@@ -73,12 +73,16 @@ def parser() -> argparse.ArgumentParser:
     _takes_judges(name)
 
     train = _command(commands, "train", _train, "train a codec by a recipe; goes on where an earlier run stopped")
-    train.add_argument("recipe", help="ci, tiny64-rd, tiny64, paper, tiny-classifier, ...")
+    train.add_argument("recipe", help="ci, tiny64-rd, tiny64, photo224, paper, tiny-classifier, ...")
     train.add_argument("--run", type=Path, metavar="FOLDER", help="where checkpoints and metrics go (runs/RECIPE)")
     train.add_argument("--steps", type=_count, metavar="N", help="train N steps in all, not the recipe's number")
     train.add_argument(
         "--start-from", default="", metavar="WEIGHTS", help="begin from these: a name, or a .safetensors"
     )
+    train.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change the recipe; repeatable"
+    )
+    train.add_argument("--workers", type=_count, metavar="N", help="processes that decode pictures ahead (8 with CUDA)")
     train.add_argument("--fresh", action="store_true", help="begin anew even if the folder holds a checkpoint")
 
     evaluate = _command(commands, "evaluate", _evaluate, "cut real files at byte budgets and measure what is left")
@@ -109,7 +113,7 @@ def _encode(arguments: argparse.Namespace) -> None:
     from .images.pictures import load_picture
 
     image = load_picture(arguments.picture)
-    stream = _model(arguments.model).encode(image)[: arguments.bytes]
+    stream = _model(arguments.model).encode(image, arguments.bytes)
     write_bytes(arguments.output, stream)
     bpp = 8 * len(stream) / image[0].numel()
     print(f"{arguments.output}: {len(stream):,} bytes, {bpp:.3f} bits per pixel of {image.shape[2]} x {image.shape[1]}")
@@ -163,7 +167,8 @@ def _train(arguments: argparse.Namespace) -> None:
 
     a = arguments
     folder = a.run or Path("runs") / a.recipe
-    print(start(a.recipe, folder, steps=a.steps, resume=not a.fresh, start_from=a.start_from))
+    options = {"steps": a.steps, "start_from": a.start_from, "changes": a.set, "workers": a.workers}
+    print(start(a.recipe, folder, resume=not a.fresh, **options))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -204,7 +209,7 @@ def _command(commands: Any, name: str, act: Any, says: str) -> argparse.Argument
 
 
 def _takes_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--model", default="tiny", help="name of shipped weights, or path of a checkpoint (tiny)")
+    command.add_argument("--model", default="tiny", help="shipped weights, a file, a folder, or owner/name (tiny)")
 
 
 def _takes_judges(command: argparse.ArgumentParser) -> None:

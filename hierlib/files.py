@@ -9,9 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .errors import DataError
+from .errors import CheckpointError, DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -74,6 +77,31 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 def write_json(path: str | Path, content: Any) -> None:
     """Write ``content`` as indented JSON, whole or not at all. NaN is refused: it is not JSON."""
     write_bytes(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors of a safetensors file of ours and what it says of itself, its metadata ``about``.
+
+    kind: what it must be, ``hierlib-codec`` or ``hierlib-classifier``. Raises CheckpointError for a file that is
+    missing, damaged, foreign, or of another kind.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise CheckpointError(f"There is no weights file {path}: give the path of a .safetensors file of hierlib's.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}): it is damaged or no safetensors file, copy it again."
+        ) from None
+    if metadata.get("kind") != kind:
+        raise CheckpointError(
+            f"{path} holds {metadata.get('kind', 'something else')}, not a {kind}: name another file."
+        )
+    return tensors, json.loads(metadata["about"])
 
 
 def digest(path: str | Path) -> str:

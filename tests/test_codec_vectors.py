@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from vectors.make import HERE, facts, load
+import torch
+from vectors.make import HERE, facts, load, pictures
 
+from hierlib.codec import weights
 from hierlib.codec.coders import DecodingCoder
 from hierlib.errors import BitstreamError
 
@@ -47,3 +49,16 @@ def test_vectors_hold_what_a_decoder_may_get_wrong() -> None:
     reach = codec.y_tables.begins[1:] - codec.y_tables.begins[:-1]
     assert any((abs(block.q) > reach[block.rows] // 2).any() for block in noise.blocks)
     assert {len(cut["symbols"]) for cut in by_name["square.c2f"]} == {0, 1, 2, 3}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_and_a_cpu_read_each_others_streams() -> None:
+    here, there = weights.load("tiny"), weights.load("tiny", "cuda")
+    held = json.loads((HERE / "tiny" / "vectors.json").read_text())
+    for vector in held["vectors"]:
+        stream = (HERE / "tiny" / vector["stream"]).read_bytes()
+        assert facts(there, stream) == vector["cuts"][-1]
+    for image in pictures().values():
+        stream = there.encode(image)
+        assert facts(here, stream) == facts(there, stream)

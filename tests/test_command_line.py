@@ -92,6 +92,8 @@ BAD = {
     "a recipe whose pictures are not there": ("train tiny64 --run runs/x", "HIERLIB_DATA"),
     "an unknown recipe to reproduce": ("reproduce --recipe no-such-recipe --run runs/x", "no-such-recipe"),
     "an unknown notebook": ("reproduce --only 77 --run runs/x", "77"),
+    "a recipe's field that is not there": ("train ci --set colour=red --run runs/x", "'colour=red' sets no field"),
+    "a value of another type": ("train ci --set batch_size=many --run runs/x", "batch_size is 16"),
     "steps of nothing": ("train ci --steps 0 --run runs/x", "whole number above 0"),
     "an unknown command": ("encrypt photo.jpg", "invalid choice"),
     "no command": ("", "COMMAND"),

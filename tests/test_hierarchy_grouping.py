@@ -1,5 +1,6 @@
 """Groupings, their names and figures: on points whose groups are known, by libraries, and by hand."""
 
+import re
 import warnings
 from itertools import pairwise
 
@@ -10,6 +11,9 @@ from sklearn.metrics import silhouette_score
 from hierlib.errors import HierarchyError
 from hierlib.hierarchy import build, grouping, measures, naming
 from hierlib.hierarchy.classes import ClassList, classes
+from hierlib.hierarchy.locate import shipped_names
+from hierlib.hierarchy.tree import load
+from hierlib.hierarchy.wordnet import shipped_wordnet
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +39,13 @@ def test_finds_the_clouds(clouds, method, nest):
     assert measures.agreement(found[0], family) == measures.agreement(found[1], cloud) == 1
     assert found[2].tolist() == list(range(60))
     assert nested(found)
+
+
+def test_runs_of_several_seeds_are_those_of_each_seed():
+    points = np.random.default_rng(4).normal(size=(120, 6))
+    expected = [grouping.kmeans(points, 9, seed).tolist() for seed in (0, 1, 5, 7)]
+    assert grouping.kmeans_runs(points, 9, (0, 1, 5, 7)).tolist() == expected
+    assert len({str(ids) for ids in expected}) > 1
 
 
 def test_ids_are_numbered_by_first_member():
@@ -64,6 +75,12 @@ def test_ward_agrees_with_scikit_learn():
     for K in (2, 9, 33, 80):
         theirs = AgglomerativeClustering(K, linkage="ward").fit(points).labels_
         assert measures.agreement(grouping.ward(points, K), theirs) == 1
+
+
+def test_average_linkage_of_a_similarity():
+    """By hand: 0 and 1 are nearest, then 2 joins them at (0.5 + 0.3) / 2, before 3 at 0.2."""
+    similar = np.array([[1, 0.9, 0.5, 0.2], [0.9, 1, 0.3, 0.2], [0.5, 0.3, 1, 0.2], [0.2, 0.2, 0.2, 1]])
+    assert grouping.by_similarity(similar, (2, 3)).tolist() == [[0, 0, 0, 1], [0, 0, 1, 2]]
 
 
 def test_shares_are_proportional_and_exact():
@@ -160,12 +177,74 @@ def test_names_are_the_synsets_that_fit():
     assert found == ("dog", "bird", "bookstore")
 
 
+def grouped(*members):
+    """(wnids, names, groups) of ImageNet classes given by name, group by group."""
+    listed = classes("imagenet")
+    row = {name: k for k, name in enumerate(listed.names)}
+    rows = [row[name] for names in members for name in names.split(", ")]
+    groups = np.repeat(np.arange(len(members)), [len(names.split(", ")) for names in members])
+    return [listed.wnids[k] for k in rows], [listed.names[k] for k in rows], groups
+
+
+def test_one_word_means_all_synsets_of_that_word():
+    """food.n.01 holds bagel and espresso, food.n.02 lemon and cucumber: what is above both is matter, says nothing."""
+    mixed = grouped("bagel, pizza, espresso, lemon, cucumber", "school bus, limousine")
+    assert naming.group_names(*mixed)[0] == "food"
+
+
+def test_two_words_where_one_does_not_fit():
+    mixed = grouped("Beagle, pug, collie, ambulance, minivan, limousine", "tench, goldfish, school bus, tiger, lemon")
+    assert naming.group_names(*mixed)[0] == "dog or car"
+
+
+def test_groups_of_one_kind_are_told_apart():
+    pair = grouped("Beagle, Bloodhound, Whippet, Saluki", "Boxer, Rottweiler, collie, Komondor")
+    assert naming.group_names(*pair) == ("hound", "working dog")
+    tree, net = load("imagenet-clip"), shipped_wordnet()
+    assert {"dog: terrier", "dog: working dog or hound"} <= set(tree.group_names[0])
+    terrier = next(wnid for wnid, synset in net.synsets.items() if synset.name == "terrier.n.01")
+    shares = {
+        title: np.mean([terrier in net.distances(tree.wnids[row]) for row in tree.members(0, group)])
+        for group, title in enumerate(tree.group_names[0])
+    }
+    assert shares["dog: terrier"] == max(shares.values()) > 4 * shares["dog: working dog or hound"]
+
+
+def test_small_groups_that_share_no_word_are_called_by_their_members():
+    odd = grouped("tarantula, spider web", "gas mask or respirator", "great grey owl, school bus, lemon")
+    names = naming.group_names(*odd)
+    assert names == ("tarantula or spider web", "gas mask or respirator", "great grey owl, school bus or lemon")
+
+
+def test_plain_words_stand_for_synsets_that_there_are():
+    known = {synset.name for synset in shipped_wordnet().synsets.values()}
+    assert set(naming._plain()) <= known
+    assert naming._plain()["whole.n.02"] == ""
+
+
+@pytest.mark.parametrize("prefix", ["imagenet", "tiny"])
+def test_shipped_names_say_what_most_members_are(prefix):
+    """By WordNet itself, without the code that chose them: a group comes under its words; none of them is jargon."""
+    net, shares = shipped_wordnet(), []
+    for tree in (load(name) for name in shipped_names() if name.startswith(f"{prefix}-clip")):
+        for group, title in enumerate(tree.group_names[0]):
+            assert not re.search(r"\b(matter|whole|artifact|instrumentality|covering|conveyance|placental)\b", title)
+            assert len(title) <= 55
+            said, members = set(re.split(", | or |: ", title)), tree.members(0, group)
+            above = [[net.synset(a) for a in net.distances(tree.wnids[row])] for row in members]
+            words = [{naming._plain().get(s.name, s.lemmas[0].replace("_", " ")) for s in synsets} for synsets in above]
+            words = [{part for word in labels for part in re.split(", | or ", word)} for labels in words]
+            shares.append(np.mean([bool(said & w) or tree.names[r] in said for w, r in zip(words, members)]))
+    assert min(shares) > 1 / 3
+    assert np.mean(np.array(shares) >= 0.5) > 0.8
+
+
 def test_names_are_unique_even_for_groups_that_mean_nothing():
     listed = classes("tiny-imagenet")
     random = np.random.default_rng(0).permutation(200) % 40
     found = naming.group_names(listed.wnids, listed.names, random)
     assert len(set(found)) == 40
-    assert any(": " in name for name in found)  # where no synset fits, members are named
+    assert any(": " in name or " or " in name for name in found)  # where no word fits, members are named
     with pytest.raises(HierarchyError, match="group 1 of 3 is empty"):
         naming.group_names(listed.wnids[:2], listed.names[:2], np.array([0, 2]))
 
@@ -217,6 +296,10 @@ def test_a_plain_class_list_gets_levels():
     )
     assert own.K[-1] == 4  # dog, cat and fox are no ImageNet classes, but lie above some: WordNet groups them
     assert own.groups[0][0] == own.groups[0][1] != own.groups[0][2]
+    assert (own.K, own.nested) == ((2, 3, 4), True)
+    few = build.read_own("wnid,name\nn01443537,fish\nn02123045,tabby\nn02124075,mau\n", "mine", "here")
+    assert few.groups.tolist() == [[0, 1, 1], [0, 1, 2]]  # all apart in CLIP's coarse groups: WordNet helps
+    assert build.read_own("wnid,name\nn01443537,fish\n", "mine", "here").K == (1,)
     with pytest.raises(HierarchyError, match="'n1' is no WordNet id"):
         build.read_own("wnid,name\nn1,dog\nn2,cat\n", "mine", "here")
 

@@ -81,6 +81,17 @@ def test_measures_json_says_what_is_measured(wup):
         laboratory.measured(["made_from"])
 
 
+def test_every_figure_of_every_table_ships_with_its_interval():
+    report = laboratory.shipped_measures()
+    tables = {name: how["levels"] for name, how in report.items() if isinstance(how, dict) and "levels" in how}
+    assert set(tables) == set(trees.shipped_names()) - {"shapes"}
+    for name, levels in tables.items():
+        assert len(levels) == len(trees.load(name).levels) - 1
+        for found in levels.values():
+            assert set(found["intervals"]) == {"intra", "inter", "gap", "entropy", "largest", "silhouette"}
+            assert all(low <= found[figure] <= high for figure, (low, high) in found["intervals"].items())
+
+
 def test_the_ward_tree_gives_the_ward_table():
     from hierlib.hierarchy.grouping import cut
 
@@ -140,18 +151,37 @@ def test_made_again_the_class_lists_are_the_same(tmp_path):
         assert (tmp_path / f"{name}.csv").read_bytes() == shipped("classes", f"{name}.csv").read_bytes()
 
 
-def test_made_again_tables_are_the_same(data_root, tmp_path):
-    """The tables of the 200 classes; those of the 1000 take the same way and half a minute."""
-    listed, everything = classes("tiny-imagenet"), classes("imagenet")
-    rows = [everything.wnids.index(wnid) for wnid in listed.wnids]
-    first, second = (
-        np.load(data_root / "clip" / name)[rows] for name in ("vitb16_a-photo-of-a.npy", "vitl14_ensemble80.npy")
+def test_made_again_the_answers_are_the_same(data_root, tmp_path, monkeypatch, capsys):
+    """Of the first eight pictures; all 500 take the same way and half a minute."""
+    from hierlib.images import packs
+
+    monkeypatch.setattr(packs, "open_pack", lambda name, whole=packs.open_pack: whole(name).subset(range(8)))
+    assert make.main(["answers", "--out", str(tmp_path)]) == 0
+    ours, shipped_lines = (
+        folder.read_text().splitlines() for folder in (tmp_path / "answers.csv", shipped("classes", "answers.csv"))
     )
-    made = make._hierarchies("tiny", listed, first, second, (10, 50, 200), (4, 10, 30, 80, 200), 0)
-    assert len(made) == 7
-    for tree, how in made:
-        assert tree.to_csv() == shipped("hierarchies", f"{tree.name}.csv").read_text(encoding="utf-8")
-        assert laboratory.shipped_measures()[tree.name]["method"] == how["method"]
+    assert ours == shipped_lines[:9]
+    assert "8 pictures" in capsys.readouterr().out
+
+
+def test_made_again_tables_are_the_same(data_root, tmp_path, monkeypatch, capsys):
+    """The tables of the 200 classes; those of the 1000 take the same way and a minute."""
+    monkeypatch.setattr(make, "LISTS", {"tiny-imagenet": make.LISTS["tiny-imagenet"]})
+    monkeypatch.setattr(make, "BOOTSTRAP", 20)
+    clip = data_root / "clip"
+    given = ["--embeddings", f"{clip}/vitb16_a-photo-of-a.npy", "--second", f"{clip}/vitl14_ensemble80.npy"]
+    assert make.main(["tables", *given, "--no-umap", "--out", str(tmp_path)]) == 0
+    assert "tiny-clip: coarse K=10 intra 0.586" in capsys.readouterr().out
+    made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.csv")}
+    assert {str(path) for path in made} == {
+        *(f"tiny-clip{suffix}.csv" for suffix in ("", "-nested", "-balanced", "-ward", "-five", "-second")),
+        *("tiny-wordnet.csv", "tiny-clip/seeds.csv", "tiny-clip/merges.csv"),
+    }
+    for path in made:
+        assert (tmp_path / path).read_bytes() == shipped("hierarchies", *path.parts).read_bytes()
+    report = json.loads((tmp_path / "measures.json").read_text())
+    assert report["made_from"]["second"].startswith("vitl14_ensemble80.npy (SHA-256 ")
+    assert report["tiny-clip seeds"] == laboratory.shipped_measures()["tiny-clip seeds"]
 
 
 def test_the_maker_refuses_in_a_sentence(tmp_path, capsys):
@@ -180,5 +210,30 @@ def test_trees_with_other_keys_are_examined_without_wordnet():
 
 def test_made_again_without_embeddings_what_ships_follows_from_what_ships():
     again = laboratory.recomputed()
-    assert again["hierarchy"].tolist() == ["imagenet-clip"] * 2 + ["imagenet-clip-ward"] * 2
-    assert (again["agreement"] == 1).all()
+    assert len(set(again["hierarchy"])) == 14
+    made = again.dropna()
+    assert {name.partition("-")[2] for name in made["hierarchy"]} == {"clip", "clip-ward", "wordnet"}
+    assert (made["agreement"] == 1).all()
+    assert (again["off_by"] <= 1e-6).all()
+
+
+def test_a_figure_that_was_changed_is_found_out(monkeypatch):
+    report = laboratory.shipped_measures()
+    report["tiny-clip"]["levels"]["coarse"]["inter"] += 0.01
+    monkeypatch.setattr(laboratory, "shipped_measures", lambda: {"tiny-clip": report["tiny-clip"]})
+    assert laboratory.recomputed()["off_by"].tolist() == pytest.approx([0.01, 0], abs=1e-6)
+
+
+def test_made_again_from_the_embeddings_all_tables_of_the_200_classes_agree(data_root, monkeypatch):
+    report = {name: how for name, how in laboratory.shipped_measures().items() if name.startswith("tiny-clip")}
+    monkeypatch.setattr(laboratory, "shipped_measures", lambda: report)
+    again = laboratory.recomputed(np.load(data_root / "clip" / "vitb16_a-photo-of-a.npy"))
+    assert set(again.dropna()["hierarchy"]) == {f"tiny-clip{s}" for s in ("", "-nested", "-balanced", "-ward", "-five")}
+    assert (again.dropna()["agreement"] == 1).all()
+
+
+def test_seeds_of_one_model_agree_by_hand():
+    assert laboratory.between(np.array([[0, 0, 1, 1], [1, 1, 0, 0], [0, 0, 1, 1]])) == 1
+    halves = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])
+    assert laboratory.between(halves) == measures.agreement(*halves)
+    assert laboratory.between(halves[:1]) == 1

@@ -6,7 +6,8 @@ import torch
 
 from hierlib import hierarchy as trees
 from hierlib.errors import HierarchyError
-from hierlib.hierarchy import edit
+from hierlib.hierarchy import edit, keys, wordnet
+from hierlib.hierarchy.classes import parse as parse_classes
 from hierlib.hierarchy.tree import Hierarchy
 
 TABLE = """wnid,name,coarse,coarse_name,fine,fine_name
@@ -182,6 +183,8 @@ def test_unknown_names_and_files_say_what_there_is(tmp_path):
 def test_a_hierarchy_made_in_python_is_checked_too():
     with pytest.raises(HierarchyError, match=r"group 1 .*is empty"):
         Hierarchy("bad", ("a", "b"), ("a", "b"), ("one",), np.array([[0, 0]]), (("x", "y"),))
+    with pytest.raises(HierarchyError, match="group 1 of level 'one' has no name"):
+        Hierarchy("bad", ("a", "b"), ("a", "b"), ("one",), np.array([[0, 1]]), (("x", " "),))
     with pytest.raises(HierarchyError, match=r"expected groups of shape \(1, 2\)"):
         Hierarchy("bad", ("a", "b"), ("a", "b"), ("one",), np.array([0, 0]), (("x",),))
     with pytest.raises(HierarchyError, match="ids run from 0 to 0"):
@@ -212,3 +215,45 @@ def test_edits_give_new_valid_trees(tree):
         edit.rename(tree, "fine", "cat", "dog")
     with pytest.raises(HierarchyError, match="'n0' is not in mine"):
         edit.move(tree, "fine", ["n0"], "dog")
+
+
+TREE = "wnid,name,coarse,coarse_name\nn02088364,beagle,0,dog\n{key},cat,1,other\nn04146614,bus,1,other\n"
+
+
+@pytest.fixture(params=[False, True], ids=["no WordNet", "WordNet"])
+def installed(request, monkeypatch):
+    """Whether this machine has a whole WordNet beside the extract: here a small one, which knows the abacus too."""
+    extract = keys.shipped_wordnet()
+    abacist = wordnet.Synset("n09753792", "abbot.n.01", ("abbot",), ())
+    whole = wordnet.WordNet([*extract.synsets.values(), abacist]) if request.param else None
+    monkeypatch.setattr(keys, "_whole", lambda: whole)
+    return request.param
+
+
+def test_an_unknown_id_is_refused_with_its_row(installed, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(TREE.format(key="n99999999"))
+    expected = "no noun at that offset" if installed else "no WordNet is installed to look it up in: .*wordnet-base"
+    with pytest.raises(HierarchyError, match=rf"mine\.csv, row 3: 'n99999999' is no WordNet id.*{expected}"):
+        trees.load(path)
+    with pytest.raises(HierarchyError, match=r"here, row 2: 'n99999999' is no WordNet id"):
+        parse_classes("wnid,name\nn99999999,dog\n", "here")
+    path.write_text(TREE.format(key="n0212304"))
+    with pytest.raises(HierarchyError, match=r"row 3: 'n0212304' is no WordNet id: expected one like n02084071"):
+        trees.load(path)
+
+
+def test_an_id_beyond_the_extract_is_looked_up(installed, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(TREE.format(key="n09753792"))
+    if installed:
+        assert trees.load(path).wnids[1] == "n09753792"
+    else:
+        with pytest.raises(HierarchyError, match="row 3: 'n09753792'"):
+            trees.load(path)
+
+
+def test_keys_of_your_own_are_left_alone(installed, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(TREE.replace("n02088364", "a").replace("n04146614", "b").format(key="c"))
+    assert trees.load(path).wnids == ("a", "c", "b")

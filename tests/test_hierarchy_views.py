@@ -4,6 +4,7 @@ from datetime import datetime, timezone
 
 import ipywidgets
 import numpy as np
+import pandas as pd
 import pytest
 
 from hierlib import hierarchy as trees
@@ -59,9 +60,31 @@ def test_confusion_is_drawn_as_shares_of_the_truth(tiny):
 
 
 def test_agreement_writes_every_number(tiny):
-    matrix = laboratory.agreements([tiny, trees.load("tiny-clip-ward")])
-    (axis,) = draw.agreements(["a", "b"], matrix).axes
-    assert texts(axis) == ["1.00", f"{matrix[0, 1]:.2f}", f"{matrix[1, 0]:.2f}", "1.00"]
+    pair = [tiny, trees.load("tiny-clip-ward")]
+    coarse, finer = laboratory.agreements(pair), laboratory.agreements(pair, 1)
+    left, right = draw.agreements(["a", "b"], {"K = 10": coarse, "K = 50": finer}).axes
+    assert texts(left) == ["1.00", f"{coarse[0, 1]:.2f}", f"{coarse[1, 0]:.2f}", "1.00"]
+    assert texts(right)[1] == f"{finer[0, 1]:.2f}"
+
+
+def test_intervals_are_drawn_around_their_values():
+    table = laboratory.measured(["tiny-clip", "tiny-wordnet"])
+    axes = draw.intervals(table).axes
+    assert [axis.get_title("left") for axis in axes] == ["intra", "inter", "gap", "entropy", "largest", "silhouette"]
+    for axis, figure in zip(axes, ("intra", "inter", "gap", "entropy", "largest", "silhouette")):
+        spans, dots = axis.lines[::2], axis.lines[1::2]
+        assert [dot.get_xdata().item() for dot in dots] == table[figure].tolist()
+        assert all(s.get_xdata()[0] <= d.get_xdata().item() <= s.get_xdata()[1] for s, d in zip(spans, dots))
+
+
+def test_a_readable_table_has_intervals_in_the_cells_and_blanks_for_nothing():
+    table = pd.DataFrame({"level": ["coarse", "fine"], "K": [2, 9], "gap": [0.12345, np.nan]})
+    shown = draw.readable(table.assign(**{"gap 95 %": ["0.100 to 0.200", None]}))
+    assert shown.to_dict("list") == {
+        "level": ["coarse", "fine"],
+        "K": ["2", "9"],
+        "gap": ["0.123 (0.100 to 0.200)", ""],
+    }
 
 
 def test_the_map_has_a_dot_a_class_and_a_level_switch(tiny):
@@ -85,26 +108,75 @@ def test_the_k_slider_is_linked_without_a_kernel(wup, monkeypatch):
     slider, stack = box.children
     assert list(slider._options_labels) == ["2", "5", "9"]
     assert [page.value.count("<small>") for page in stack.children] == [2, 5, 9]
+    assert slider.label == "9"  # nearest to the paper's ten
     assert links == [((slider, "index"), (stack, "selected_index"))]
+
+
+def parts(editor):
+    """Widgets of the editor by description; the text and the verdict under these names."""
+    found, queue = {"text": editor.children[0], "verdict": editor.children[-1]}, [editor]
+    for widget in queue:
+        queue.extend(getattr(widget, "children", ()))
+        found.setdefault(getattr(widget, "description", ""), widget)
+    return found
+
+
+def uploaded(content):
+    about = {"name": "list.csv", "type": "text/csv", "size": len(content), "last_modified": datetime.now(timezone.utc)}
+    return ({**about, "content": content},)
 
 
 def test_the_editor_checks_and_saves(tiny, tmp_path):
     path = tmp_path / "mine.csv"
-    box = widgets.tree_editor(tiny.restrict(tiny.wnids[:6]), path)
-    text, (upload, check, save), verdict = box.children[0], box.children[1].children, box.children[2]
+    part = parts(widgets.tree_editor(tiny.restrict(tiny.wnids[:6]), path))
+    text, verdict = part["text"], part["verdict"]
     assert "6 classes" in verdict.value
+    assert all(f"<th>{figure}</th>" in verdict.value for figure in ("entropy", "largest", "new_bits", "intra", "gap"))
     good = text.value
     text.value = good.replace("goldfish,0,", "goldfish,<0>,", 1)
-    check.click()
+    part["Check"].click()
     assert "row 2: class n01443537 has &#x27;&lt;0&gt;&#x27;" in verdict.value
-    save.click()
+    part["Save"].click()
     assert not path.exists()
     text.value = good
-    save.click()
+    part["Save"].click()
     assert path.read_text(encoding="utf-8") == good
     assert "Saved to" in verdict.value
-    content = b"wnid,name\nn01443537,fish\nn02123045,tabby\n"
-    about = {"name": "list.csv", "type": "text/csv", "size": len(content), "last_modified": datetime.now(timezone.utc)}
-    upload.value = ({**about, "content": content},)
-    assert text.value.startswith("wnid,name\nn01443537")
-    assert "2 classes" in verdict.value
+
+
+def test_the_editor_takes_a_class_list_and_gives_it_levels(tiny, tmp_path):
+    part = parts(widgets.tree_editor(tiny, tmp_path / "mine.csv"))
+    part["Upload a CSV"].value = uploaded(b"wnid,name\nn01443537,fish\nn02123045,tabby\nn02124075,mau\n")
+    assert part["text"].value.startswith("wnid,name,level1,level1_name,level2,")
+    assert "3 classes" in part["verdict"].value
+    part["Upload a CSV"].value = uploaded(b"wnid,name\nn01443537,fish\nn01443537,tabby\n")
+    assert "row 3: class n01443537 is in row 2 already" in part["verdict"].value
+
+
+def test_the_editor_renames_merges_and_moves(tiny, tmp_path):
+    part = parts(widgets.tree_editor(tiny, tmp_path / "mine.csv"))
+    text, level, group, another = part["text"], part["level"], part["group"], part["another"]
+    assert (level.value, group.label, part["name"].value) == ("coarse", "invertebrate (31)", "invertebrate")
+    assert len(part["classes"].options) == 31
+    level.value, group.value = "coarse", 2
+    part["name"].value = "all dogs"
+    part["Rename"].click()
+    assert ",all dogs," in text.value
+    assert group.label == "all dogs (7)"
+    group.value, another.value = 3, 2
+    part["Merge into"].click()
+    merged = widgets.checked(text.value)[0]
+    assert merged.K == (9, 50, 200)
+    assert merged.sizes(0)[merged.group_names[0].index("all dogs")] == 7 + 13
+    group.value, another.value = 0, 1
+    part["classes"].value = [tiny.wnids[0]]
+    part["Move classes to"].click()
+    moved = widgets.checked(text.value)[0]
+    assert moved.sizes(0).tolist()[:2] == [tiny.sizes(0)[0] - 1, tiny.sizes(0)[1] + 1]
+    group.value, part["name"].value = 0, "all dogs"
+    part["Rename"].click()
+    assert "are both called" in part["verdict"].value
+    text.value = text.value.replace("all dogs", "dogs")
+    part["Rename"].click()  # the table changed under it: nothing is renamed before one has looked again
+    assert "choose again" in part["verdict"].value
+    assert moved.K == widgets.checked(text.value)[0].K

@@ -17,10 +17,12 @@ from hierlib.errors import CheckpointError, DataError, RecipeError
 from hierlib.hierarchy.tree import Hierarchy
 from hierlib.images.shapes import shapes
 from hierlib.training import checkpoint, loop
+from hierlib.training.augment import blur_some, crop_and_resize, crop_scaled, flip, flip_and_shift
 from hierlib.training.classifier import CLASSIFIERS, train_classifier
-from hierlib.training.data import Batches, cropped, flip, flip_and_shift, sometimes_blurred, training_set
+from hierlib.training.data import Batches, in_memory, training_set
 from hierlib.training.loss import cut, level_cross_entropy
-from hierlib.training.recipe import RECIPES, recipe
+from hierlib.training.mixed import TrainingView
+from hierlib.training.recipes import RECIPES, recipe
 from hierlib.training.start import start
 from hierlib.training.trainer import CodecTask, train
 
@@ -54,7 +56,7 @@ def test_a_cut_keeps_the_largest_sigmas_and_leaves_mu() -> None:
 
 def test_batches_are_a_function_of_seed_and_step() -> None:
     pictures = shapes(36)
-    first, second = (Batches(pictures.pixels(), pictures.labels, 8, 3, flip_and_shift) for _ in range(2))
+    first, second = (Batches(in_memory(pictures.pixels()), pictures.labels, 8, 3, flip_and_shift) for _ in range(2))
     later = second.batch(7)
     for step in range(7):
         first.batch(step)
@@ -63,7 +65,9 @@ def test_batches_are_a_function_of_seed_and_step() -> None:
     assert len(set(seen.tolist())) == len(seen) == 32
 
 
-@pytest.mark.parametrize("augment", [flip, flip_and_shift, sometimes_blurred(0.5)])
+@pytest.mark.parametrize(
+    "augment", [flip, flip_and_shift, lambda x, r: blur_some(x, r, 0.5), lambda x, r: crop_and_resize(x, r, 64)]
+)
 def test_augmentation_keeps_size_and_range(augment) -> None:
     images = shapes(8).batch(range(8))
     out = augment(images, np.random.default_rng(0))
@@ -133,8 +137,14 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
         def update(self, step: int) -> dict[str, float]:
             return {"loss": float("nan") if step == 3 else 1.0}
 
+        def batch_at(self, step: int) -> dict:
+            return {"keys": [f"picture {step}"]}
+
     with pytest.raises(loop.TrainingError, match="loss is nan at step 3"):
-        loop.run(Broken(), tmp_path, 9, {})
+        loop.run(Broken(), tmp_path, 9, {}, checkpoint_every_s=0)
+    failed = json.loads((tmp_path / "failed.json").read_text())
+    assert failed == {"step": 3, "values": {"loss": "nan"}, "keys": ["picture 3"]}
+    assert checkpoint.load(tmp_path / "checkpoint.safetensors", Broken.module, {}, {}) == 3
 
 
 def test_training_lowers_the_loss_and_gives_a_codec_that_codes(tmp_path: Path) -> None:
@@ -149,8 +159,9 @@ def test_training_lowers_the_loss_and_gives_a_codec_that_codes(tmp_path: Path) -
             walked = likelihoods(network, images, 3)
             whole = replace(brief, cut_share=0.0)
             task.loss.recipe = whole
-            terms = [task.loss.terms(network, walked, images, torch.zeros(18), level, False) for level in range(3)]
-            return sum(float(task.loss.total(t, level, False)) for level, t in enumerate(terms))
+            view = TrainingView(network)
+            terms = [task.loss.terms(view, walked, images, torch.zeros(18), level) for level in range(3)]
+            return sum(float(task.loss.total(t, level)) for level, t in enumerate(terms))
 
     trained: dict = dict(task.average.module.named_children())
     before = objective(trained["network"], trained["likelihoods"])
@@ -211,7 +222,8 @@ def test_recipes_check_themselves() -> None:
 
 def test_a_run_starts_by_the_name_of_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "brief", BRIEF)
-    assert start("brief", tmp_path, steps=2).name == "codec.safetensors"
+    assert start("brief", tmp_path, steps=2, changes=["batch_size=2"]).name == "codec.safetensors"
+    assert json.loads((tmp_path / "about.json").read_text())["recipe"]["batch_size"] == 2
     with pytest.raises(RecipeError, match=r"known are .*tiny64.*shapes-classifier"):
         start("nonsense", tmp_path)
     with pytest.raises(RecipeError, match="is a classifier"):
@@ -220,11 +232,39 @@ def test_a_run_starts_by_the_name_of_its_recipe(tmp_path: Path, monkeypatch: pyt
 
 def test_larger_crops_are_crops_of_the_size_asked_for() -> None:
     images = torch.rand(3, 3, 150, 200)
-    out = cropped(128)(images, np.random.default_rng(0))
-    assert out.shape == (3, 3, 128, 128)
-    assert torch.equal(out, cropped(128)(images, np.random.default_rng(0)))
+    for image in (*images, torch.rand(3, 70, 90)):
+        out = crop_scaled(image, 128, np.random.default_rng(0))
+        assert out.shape == (3, 128, 128)
+        assert torch.equal(out, crop_scaled(image, 128, np.random.default_rng(0)))
 
 
 def test_a_missing_data_folder_is_said(no_data: None) -> None:
     with pytest.raises(DataError, match="HIERLIB_DATA"):
         training_set("tiny-imagenet-train")
+
+
+def test_live_progress_draws_each_level_and_is_updated_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    import IPython.display
+
+    from hierlib.views.live import LiveProgress, progress_of_levels
+
+    rows = [{"step": s, "bytes_1": 90.0 - s, "mse_1": 650.25, "bytes_2": 200.0, "mse_2": 65.025} for s in (50, 60)]
+    left, right = progress_of_levels(rows).axes
+    ends = [line.get_xydata()[-1].tolist() for line in left.lines if line.get_marker() == "o"]
+    assert ends == [pytest.approx([30.0, 20.0]), pytest.approx([200.0, 30.0])]  # 10 log10(255^2 / 650.25) = 20 dB
+    assert right.texts[0].get_text() == "not asked yet"
+    shown = []
+
+    class Handle:
+        def update(self, picture) -> None:
+            shown.append(("updated", picture.data[:4]))
+
+    def display(picture, display_id) -> Handle:
+        shown.append(("new", picture.data[:4]))
+        return Handle()
+
+    monkeypatch.setattr(IPython.display, "display", display)
+    live = LiveProgress(every_s=0)
+    for row in rows:
+        live(row)
+    assert shown == [("new", b"\x89PNG"), ("updated", b"\x89PNG")]

@@ -53,8 +53,9 @@ def load(name: str, device: torch.device | str = "cpu") -> Classifier:
     """A frozen classifier by name.
 
     ``tiny`` (200 classes, 64x64) and ``shapes`` travel with the project; ``folder/of/weights.safetensors`` is a small
-    classifier trained here; ``mobilenet_v2_1.0`` is a graph under HIERLIB_DATA/classifiers; ``torchvision/resnet50``
-    and ``timm/resnet50.a1_in1k`` are downloaded. Raises DataError if it cannot be had, naming the next best choice.
+    classifier trained here; ``mobilenet_v2_1.0`` is a graph under HIERLIB_DATA/classifiers, ``mobilenet_v2_1.0@160``
+    the same at a side of 160; ``torchvision/resnet50`` and ``timm/resnet50.a1_in1k`` are downloaded. Raises DataError
+    if it cannot be had, naming the next best choice.
     """
     from . import graph, handmade, public, small
 
@@ -64,9 +65,10 @@ def load(name: str, device: torch.device | str = "cpu") -> Classifier:
         return small.load(name, device)
     if name.startswith(("torchvision/", "timm/")):
         return public.load(name, device)
-    found = graph.find(name)
-    if found is not None:
-        return graph.load(found, device)
+    plain, _, side = name.partition("@")
+    found = graph.find(plain)
+    if found is not None and (not side or side.isdecimal()):
+        return graph.load(found, device, int(side) if side else None)
     raise DataError(
         f"There is no classifier {name}: {', '.join(SHIPPED)} travel with the project, {HANDMADE} is made on the spot, "
         f"graphs under HIERLIB_DATA/classifiers are {', '.join(graph.known()) or 'none'}, and torchvision/NAME or "

@@ -39,8 +39,11 @@ def known() -> list[str]:
     return sorted(p.name.removesuffix(".json") for p in (root / "classifiers").glob("*.json")) if root else []
 
 
-def load(path: Path, device: torch.device | str = "cpu") -> Named:
-    """A frozen ImageNet-1K classifier from its JSON, weights beside it. DataError if they cannot be read."""
+def load(path: Path, device: torch.device | str = "cpu", size: int | None = None) -> Named:
+    """A frozen ImageNet-1K classifier from its JSON, weights beside it. DataError if they cannot be read.
+
+    size: the side that pictures are resized to, its own if None. On 64x64 pictures 160 is as good as 224.
+    """
     name = path.name.removesuffix(".json")
     try:
         spec = json.loads(path.read_text())
@@ -48,7 +51,8 @@ def load(path: Path, device: torch.device | str = "cpu") -> Named:
             weights = {key: stored[key].astype(np.float32) for key in stored.files}
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"Classifier {path} cannot be read ({error}): copy its .json and .npz again.") from None
-    return Named(name, imagenet_wnids(), freeze(Graph(spec, weights).to(device)))
+    graph = Graph(spec if size is None else {**spec, "size": size}, weights)
+    return Named(name if size is None else f"{name}@{size}", imagenet_wnids(), freeze(graph.to(device)))
 
 
 class Graph(nn.Module):

@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
-from ..files import replacing, shipped
+from ..files import read_weights, replacing, shipped
 from . import Named
 
 KIND = "hierlib-classifier"
@@ -94,18 +93,8 @@ def save(path: Path, network: SmallResNet, wnids: tuple[str, ...], about: dict[s
 
 def load(name: str, device: torch.device | str = "cpu") -> Named:
     """``tiny``, ``shapes`` or a .safetensors file that ``save`` wrote. CheckpointError if it cannot be read."""
-    from safetensors import SafetensorError, safe_open
-
     path = Path(name) if name.endswith(".safetensors") else shipped("checkpoints", f"{name}-classifier.safetensors")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read as a classifier ({error}): copy it again.") from None
-    if metadata.get("kind") != KIND:
-        raise CheckpointError(f"{path} holds {metadata.get('kind', 'something else')}, not a {KIND}.")
-    about = json.loads(metadata["about"])
+    tensors, about = read_weights(path, KIND)
     network = SmallResNet(**about["config"])
-    network.load_state_dict(tensors)
+    network.load_state_dict({k: v.float() for k, v in tensors.items()})
     return Named(about.get("name", path.stem), tuple(about["wnids"]), freeze(network.to(device)))

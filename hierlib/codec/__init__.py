@@ -1,1 +1,1 @@
-"""Image <-> bytes: one stream a picture, any prefix of which decodes. FORMAT: see container.py and coders.py."""
+"""Image <-> bytes: one stream a picture, any prefix of which decodes. FORMAT.md says what a stream holds."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, DataError
-from ..files import replacing, shipped
+from ..files import read_weights, replacing, shipped
 from .config import CodecConfig
 from .container import FINGERPRINT_BYTES
 from .likelihood import Likelihoods
@@ -82,26 +82,8 @@ def known_as(wanted: bytes) -> str | None:
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and description of a weights file. Raises CheckpointError for a missing, damaged or foreign one."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise CheckpointError(
-            f"There is no weights file {path}: give the path of a .safetensors file that hierlib wrote."
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error}): it is damaged or no safetensors file, copy it again."
-        ) from None
-    if metadata.get("kind") != KIND:
-        raise CheckpointError(
-            f"{path} holds {metadata.get('kind', 'something else')}, not a {KIND}: name the weights of a codec."
-        )
-    return tensors, json.loads(metadata["about"])
+    """Tensors and description of a codec's weights file. Raises CheckpointError for a missing or damaged one."""
+    return read_weights(path, KIND)
 
 
 def assemble(tensors: dict[str, Tensor], about: dict[str, Any], name: str) -> HierCodec:

@@ -12,10 +12,11 @@ from . import grouping
 from . import tree as trees
 from .classes import ClassList
 from .classes import parse as parse_classes
-from .naming import group_names, unique_class_names
+from .keys import are_wordnet, wordnet_of
+from .naming import group_names, synset_names, unique_class_names
 from .table import parse as parse_tree
 from .tree import Hierarchy
-from .wordnet import WordNet
+from .wordnet import WordNet, shipped_wordnet
 
 THREE = ("coarse", "intermediate", "fine")
 
@@ -61,29 +62,49 @@ def from_embeddings(
 
 
 def from_depths(name: str, listed: ClassList, depths: Sequence[int], wordnet: WordNet | None = None) -> Hierarchy:
-    """The paper's WordNet hierarchy: a level per depth, coarse to fine, and the classes themselves as the last."""
-    cuts = grouping.depth_cut(listed.wnids, depths, wordnet)
-    return from_groups(name, listed, np.vstack([cuts, np.arange(len(listed.wnids))]), wordnet=wordnet)
+    """The paper's WordNet hierarchy: a level per depth, coarse to fine, and the classes themselves as the last.
+
+    Its groups are synsets, and are called as WordNet calls these.
+    """
+    wordnet = wordnet or shipped_wordnet()
+    groups, names = [np.arange(len(listed.wnids))], [listed.names]
+    for depth in reversed(depths):
+        cut = wordnet.depth_cut(listed.wnids, depth)
+        groups.insert(0, grouping.in_order(np.array(cut)))
+        names.insert(0, synset_names(listed.wnids, listed.names, cut, wordnet))
+    return Hierarchy(name, listed.wnids, listed.names, level_names(len(groups)), np.stack(groups), tuple(names))
 
 
 def propose(name: str, listed: ClassList, wordnet: WordNet | None = None) -> Hierarchy:
-    """Levels for a list of classes: CLIP's nested groups for ImageNet's, for others a WordNet cut at depths 4 and 7.
+    """Levels for a list of classes: CLIP's nested groups for ImageNet's, for others groups of near WordNet synsets.
 
-    Levels that tell the classes no further apart than the one before are left out. Raises HierarchyError for an id that
-    WordNet does not know.
+    The latter are as many as the paper's in proportion: N^(1/3), N^(2/3), N. Levels that tell the classes no further
+    apart than the one before are left out. Raises HierarchyError, naming the row, for a key that is no WordNet id.
     """
-    known = trees.load("imagenet-clip-nested")
+    if wordnet is None and not are_wordnet(listed.wnids):
+        raise HierarchyError(
+            f"{name}, row 2: {listed.wnids[0]!r} is no WordNet id, and levels are proposed for WordNet ids only "
+            "(n02084071): use these, or give the levels too, as wnid,name,<level>,<level>_name."
+        )
+    wordnet = wordnet or wordnet_of(listed.wnids)
     own = ClassList(listed.wnids, unique_class_names(listed.wnids, listed.names, wordnet), listed.prompts)
-    N = len(own.wnids)
+    known, N = trees.load("imagenet-clip-nested"), len(own.wnids)
+    levels: list[np.ndarray] = []
     if set(own.wnids) <= set(known.wnids):
-        cuts = known.restrict(own.wnids).groups[:-1]
-    else:
-        cuts = grouping.depth_cut(own.wnids, (4, 7), wordnet)
-    levels = [np.arange(N)]
-    for ids in cuts[::-1]:
-        if 1 < ids.max() + 1 < levels[0].max() + 1:
-            levels.insert(0, grouping.in_order(ids))
-    return from_groups(name, own, np.stack(levels), wordnet=wordnet)
+        levels = _growing(known.restrict(own.wnids).groups[:-1], N)
+    if not levels:
+        K = [k for k in (round(N ** (1 / 3)), round(N ** (2 / 3))) if 1 < k < N]
+        levels = _growing(grouping.by_similarity(wordnet.wup_matrix(own.wnids), K), N)
+    return from_groups(name, own, np.stack([*levels, np.arange(N)]), wordnet=wordnet)
+
+
+def _growing(levels: np.ndarray, N: int) -> list[np.ndarray]:
+    """Those of (L, N) ids, coarse to fine, that have more groups than the one before, and fewer than N."""
+    kept: list[np.ndarray] = []
+    for ids in map(grouping.in_order, levels):
+        if (kept[-1].max() if kept else 0) < ids.max() < N - 1:
+            kept.append(ids)
+    return kept
 
 
 def read_own(text: str, name: str, source: str) -> Hierarchy:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import HierarchyError
+from .keys import check_keys
 from .locate import read_csv
 
 
@@ -23,7 +24,7 @@ class ClassList(NamedTuple):
 def classes(name_or_path: str | Path) -> ClassList:
     """A shipped list (``"imagenet"``, ``"tiny-imagenet"``) or a CSV file with the columns ``wnid,name``.
 
-    Raises HierarchyError naming the row for a blank or repeated id, and for an unknown list.
+    Raises HierarchyError naming the row for a blank, repeated or unknown id, and for an unknown list.
     """
     path, text = read_csv(name_or_path, "classes", "class list", ("imagenet", "tiny-imagenet"))
     return parse(text, str(path))
@@ -32,7 +33,7 @@ def classes(name_or_path: str | Path) -> ClassList:
 def parse(text: str, source: str) -> ClassList:
     """A class list from CSV text with the columns ``wnid,name``, and ``prompt`` if CLIP is to be asked otherwise.
 
-    source: what messages call it. Raises HierarchyError naming the row for a blank or repeated id.
+    source: what messages call it. Raises HierarchyError naming the row for a blank, repeated or unknown id.
     """
     rows = csv.DictReader(io.StringIO(text))
     if not rows.fieldnames or not {"wnid", "name"} <= set(rows.fieldnames):
@@ -47,6 +48,7 @@ def parse(text: str, source: str) -> ClassList:
         found[wnid] = (number, name, (row.get("prompt") or name).strip())
     if not found:
         raise HierarchyError(f"{source} holds no classes: expected one row per class below the header.")
+    check_keys({wnid: number for wnid, (number, *_) in found.items()}, source)
     return ClassList(tuple(found), tuple(name for _, name, _ in found.values()), tuple(p for *_, p in found.values()))
 
 

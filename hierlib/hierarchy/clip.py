@@ -5,6 +5,7 @@ Computed once per model, weights, templates and class list, then read from a cac
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -13,7 +14,6 @@ import os
 import socket
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,6 +24,7 @@ from ..errors import DataError, HierarchyError
 from ..files import digest, write_bytes
 
 PAPER_TEMPLATE = "a photo of a {}"
+ELSEWHERE = ("hf-hub:", "local-dir:")  # open_clip's names for models that are not in its own list
 
 
 def embed(
@@ -38,6 +39,7 @@ def embed(
 ) -> np.ndarray:
     """(N, D) float32 text embeddings, one row per class name.
 
+    model: one that open_clip knows, or ``hf-hub:org/name`` or ``local-dir:folder``, which bring their weights.
     pretrained: a tag that open_clip knows for this model, or the path of a checkpoint on this machine.
     template: one, giving CLIP's raw vectors as in the paper; or several, giving the mean of their unit vectors.
     cache: folder of finished embeddings; by default ``$HIERLIB_CACHE/clip`` or ``~/.cache/hierlib/clip``.
@@ -54,7 +56,8 @@ def embed(
     folder = Path(cache) if cache is not None else _cache_folder()
     stored = folder / f"{cache_key(class_names, model, pretrained, templates)}.npy"
     if stored.is_file():
-        return load_embeddings(stored, len(class_names))
+        with contextlib.suppress(DataError, HierarchyError):  # a damaged one is made again
+            return load_embeddings(stored, len(class_names))
     embeddings = _encode(class_names, _open(model, pretrained, device), model, templates, batch, device)
     buffer = io.BytesIO()
     np.save(buffer, embeddings)
@@ -62,9 +65,31 @@ def embed(
     return embeddings
 
 
+def template_set(name: str) -> tuple[str, ...]:
+    """Templates by name: ``paper`` (one), ``openai7``, ``openai80`` (CLIP's own sets), or one that holds ``{}``.
+
+    Raises HierarchyError for anything else.
+    """
+    if "{}" in name:
+        return (name,)
+    if name == "paper":
+        return (PAPER_TEMPLATE,)
+    if name not in ("openai7", "openai80"):
+        raise HierarchyError(
+            f"no set of templates is called {name!r}: choose paper, openai7 or openai80, or give one with {{}} where "
+            f"the class name goes, as in {PAPER_TEMPLATE!r}."
+        )
+    import open_clip
+
+    chosen = open_clip.SIMPLE_IMAGENET_TEMPLATES if name == "openai7" else open_clip.OPENAI_IMAGENET_TEMPLATES
+    return tuple(template("{}") for template in chosen)
+
+
 def cache_key(class_names: Sequence[str], model: str, pretrained: str, templates: Sequence[str]) -> str:
     """What an embedding depends on, as 16 hexadecimal digits: change a name's spelling or order and the key changes."""
     weights = digest(pretrained) if Path(pretrained).is_file() else pretrained
+    if model.startswith(ELSEWHERE):
+        weights = " ".join(digest(file) for file in sorted(Path(model.partition(":")[2]).glob("open_clip_*")))
     content = json.dumps([model, weights, list(templates), list(class_names)])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -92,7 +117,7 @@ def _cache_folder() -> Path:
     return (Path(named) if named else Path.home() / ".cache" / "hierlib").expanduser() / "clip"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _quietly() -> Iterator[None]:
     """No log lines and warnings of the downloaders, and no 50 seconds of retries on a machine without a network."""
     from huggingface_hub import constants
@@ -125,6 +150,8 @@ def _open(model: str, pretrained: str, device: str) -> Any:
     """The model with its weights, ready to encode text."""
     import open_clip
 
+    if model.startswith(ELSEWHERE):
+        return _create(model, None, False, device)
     tags = open_clip.list_pretrained_tags_by_model(model)
     if model not in open_clip.list_models():
         import difflib
@@ -139,14 +166,29 @@ def _open(model: str, pretrained: str, device: str) -> Any:
         raise HierarchyError(f"open_clip knows no weights {pretrained!r} for {model}: it knows {known}.")
     # OpenAI's weights were trained with QuickGELU; open_clip only warns when the plain model name is used with them.
     quick = False if local else bool(open_clip.get_pretrained_cfg(model, pretrained).get("quick_gelu", False))
+    return _create(model, pretrained, quick, device)
+
+
+def _create(model: str, pretrained: str | None, quick: bool, device: str) -> Any:
+    """pretrained: None where the model brings its weights."""
+    import open_clip
+
+    local = model.startswith("local-dir:") or (pretrained is not None and Path(pretrained).is_file())
     try:
         with _quietly():
             net = open_clip.create_model(
-                model, pretrained=pretrained, device=device, force_quick_gelu=quick, require_pretrained=True
+                model,
+                pretrained=pretrained,
+                device=device,
+                force_quick_gelu=quick,
+                require_pretrained=True,
             )
     except Exception as error:  # hub, urllib and torch raise many kinds; all of them mean: no weights
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        if not local and not _online():
+            reason = "no network: huggingface.co is not found"
         raise DataError(
-            f"the weights {pretrained!r} of {model} cannot be had ({type(error).__name__}: {_first_line(error)}): "
+            f"the weights {pretrained or 'that come with it'!r} of {model} cannot be had ({reason}): "
             "connect to the internet, or give pretrained= the path of a checkpoint, or pass embeddings you have as a "
             ".npy file; the shipped tables in data/hierarchies need none of this."
         ) from error
@@ -158,11 +200,12 @@ def _encode(
 ) -> np.ndarray:
     import open_clip
     import torch
+    from tqdm.auto import tqdm
 
     tokenizer = open_clip.get_tokenizer(model)
     parts = []
     with torch.no_grad():
-        for start in range(0, len(names), batch):
+        for start in tqdm(range(0, len(names), batch), desc=model, unit="batch", disable=None, leave=False):
             some = names[start : start + batch]
             per_template = [
                 net.encode_text(tokenizer([t.format(n) for n in some]).to(device)).float() for t in templates

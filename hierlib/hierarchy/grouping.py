@@ -6,6 +6,7 @@ order in which the classes meet them, so that equal partitions are equal arrays.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -40,13 +41,27 @@ def kmeans(embeddings: np.ndarray, K: int, seed: int = 0, n_init: int = 10) -> n
 
     Raises HierarchyError if K is not in 1..N.
     """
+    return kmeans_runs(embeddings, K, [seed], n_init)[0]
+
+
+def kmeans_runs(embeddings: np.ndarray, K: int, seeds: Sequence[int], n_init: int = 10) -> np.ndarray:
+    """(n, N) ids of :func:`kmeans`, one row per seed; the seeds share the cores of the machine."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     points = unit(embeddings)
     _check(K, len(points))
-    with threadpool_limits(1):  # a thousand points: more threads only wait, and could change the last digit of a sum
+
+    def one(seed: int) -> np.ndarray:
         return in_order(KMeans(K, n_init=n_init, random_state=seed).fit(points).labels_)
+
+    # A run has a thousand points: more threads only wait, and could change the last digit of a sum. The outer limit is
+    # for BLAS, which has one number for all threads; the inner one for OpenMP, which has one for each.
+    workers = min(len(seeds), os.cpu_count() or 1)
+    with threadpool_limits(1), ThreadPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
+        return np.stack(list(pool.map(one, seeds)))
 
 
 def balanced(embeddings: np.ndarray, K: int, seed: int = 0, rounds: int = 30) -> np.ndarray:
@@ -103,6 +118,17 @@ def cut(linkage: np.ndarray, K: int) -> np.ndarray:
     for merge, (first, second) in enumerate(linkage[: N - K, :2]):
         ids[(ids == first) | (ids == second)] = N + merge
     return in_order(ids)
+
+
+def by_similarity(similarity: np.ndarray, K: Sequence[int]) -> np.ndarray:
+    """(L, N) ids of K groups each by average linkage of an (N, N) similarity with diagonal 1; nested, no seed."""
+    from scipy.cluster.hierarchy import linkage
+    from scipy.spatial.distance import squareform
+
+    if len(similarity) == 1:
+        return np.zeros((len(K), 1), dtype=np.int64)
+    tree = linkage(squareform(1 - similarity, checks=False), "average")
+    return np.array([cut(tree, k) for k in K], dtype=np.int64).reshape(len(K), len(similarity))
 
 
 def group(

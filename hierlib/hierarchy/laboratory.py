@@ -19,11 +19,12 @@ import numpy as np
 from ..errors import DataError, HierarchyError
 from ..files import shipped
 from .classes import classes
-from .clip import embed, load_embeddings
-from .grouping import cut, depth_cut, group, kmeans
+from .clip import embed, load_embeddings, template_set
+from .grouping import cut, depth_cut, group, kmeans_runs
+from .keys import are_wordnet, wordnet_of
 from .measures import Measures, agreement, measure
 from .tree import Hierarchy, load
-from .wordnet import WordNet, shipped_wordnet
+from .wordnet import WordNet, wup_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,8 +70,8 @@ def seeds(prefix: str, K: int, n: int, embeddings: np.ndarray | None = None) -> 
 
     Raises HierarchyError if more seeds, or another K, are wanted than ship.
     """
-    if embeddings is not None:
-        return np.stack([kmeans(embeddings, K, seed) for seed in range(n)])
+    if embeddings is not None and n >= 1:
+        return kmeans_runs(embeddings, K, range(n))
     stored = shipped_seeds(prefix)
     if K not in stored or not 1 <= n <= len(stored[K]):
         known = ", ".join(f"{len(ids)} seeds at K = {k}" for k, ids in stored.items())
@@ -111,7 +112,7 @@ def measured(names: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     report = shipped_measures()
-    rows = []
+    rows: list[dict[str, object]] = []
     for name in names:
         if name not in report or "levels" not in report[name]:
             raise HierarchyError(
@@ -119,11 +120,7 @@ def measured(names: Sequence[str]) -> pd.DataFrame:
             )
         for level, found in report[name]["levels"].items():
             row = {"hierarchy": name, "level": level, "K": found["K"]}
-            for figure in ("intra", "inter", "gap", "entropy", "largest", "silhouette"):
-                row[figure] = found[figure]
-                if figure in found["intervals"]:
-                    row[f"{figure} 95 %"] = "{:.3f} to {:.3f}".format(*found["intervals"][figure])
-            rows.append(row)
+            rows.append(row | _with_intervals(found))
     return pd.DataFrame(rows)
 
 
@@ -133,37 +130,67 @@ def agreements(hierarchies: Sequence[Hierarchy], level: int | str = 0) -> np.nda
     return np.array([[agreement(a, b) for b in ids] for a in ids])
 
 
-def recomputed(vectors: np.ndarray | None = None) -> pd.DataFrame:
-    """Adjusted Rand index of every shipped ImageNet table with one made here and now: a row per table and level.
+def between(runs: np.ndarray) -> float:
+    """Mean adjusted Rand index over all pairs of (n, N) groupings: how much the seeds of one model agree."""
+    pairs = [agreement(a, b) for row, a in enumerate(runs) for b in runs[row + 1 :]]
+    return float(np.mean(pairs)) if pairs else 1.0
 
-    vectors: (1000, D) embeddings; None for what can be made again without them, from the shipped seeds and merges.
+
+def recomputed(vectors: np.ndarray | None = None) -> pd.DataFrame:
+    """Every shipped table beside what comes out here and now: a row per table and level.
+
+    vectors: (1000, D) embeddings, from which all tables of the first model are made again; None for what can be made
+    again without, from the shipped seeds and merges. agreement: adjusted Rand index of the groups made and shipped, NaN
+    where none were made. off_by: largest difference between the figures in measures.json and those of the shipped
+    groups, measured now.
     """
     import pandas as pd
 
-    rows = []
-    for suffix in ("", "-nested", "-balanced", "-ward", "-five") if vectors is not None else ("", "-ward"):
-        shipped_tree = load(f"imagenet-clip{suffix}")
-        how = shipped_measures()[shipped_tree.name]
-        if vectors is not None:
-            made = group(vectors, shipped_tree.K, how["method"], suffix != "", how["seed"] or 0)
-        elif suffix:
-            made = np.stack([cut(shipped_merges(), k) for k in shipped_tree.K[:-1]])
-        else:
-            made = np.stack([seeds("imagenet", k, 1)[0] for k in shipped_tree.K[:-1]])
-        for level, ids, theirs in zip(shipped_tree.levels[:-1], made, shipped_tree.groups):
-            rows.append({"hierarchy": shipped_tree.name, "level": level, "agreement": agreement(ids, theirs)})
+    report, rows = shipped_measures(), []
+    similarities: dict[tuple[str, ...], np.ndarray] = {}
+    places = {wnid: row for row, wnid in enumerate(classes("imagenet").wnids)}
+    for name in (name for name, how in report.items() if isinstance(how, dict) and "levels" in how):
+        tree, how = load(name), report[name]
+        if tree.wnids not in similarities:
+            similarities[tree.wnids] = wup_matrix(tree.wnids)
+        wup, few = similarities[tree.wnids], None
+        if vectors is not None and how["method"] in ("kmeans", "balanced", "ward") and "embeddings" not in how:
+            few = vectors[[places[wnid] for wnid in tree.wnids]]
+        made = _again(tree, how, few)
+        for level, ids in zip(how["levels"], tree.groups):
+            stated, now = how["levels"][level], measure(ids, wup).as_dict()
+            off = max(abs(stated[figure] - now[figure]) for figure in ("intra", "inter", "entropy", "largest"))
+            same = float("nan") if made is None else agreement(made[tree.level(level)], ids)
+            rows.append({"hierarchy": name, "level": level, "K": stated["K"], "agreement": same, "off_by": off})
     return pd.DataFrame(rows)
 
 
-def obtain(embeddings: str | Path = "", recompute: bool = False) -> np.ndarray | None:
+def _again(tree: Hierarchy, how: dict[str, Any], vectors: np.ndarray | None) -> np.ndarray | None:
+    """(L, N) groups made as the shipped ones were, without the last level; None if that takes what is not at hand."""
+    prefix, K = tree.name.partition("-")[0], tree.K[:-1]
+    if vectors is not None:
+        separate = tree.name == f"{prefix}-clip"
+        return group(vectors, tree.K, how["method"], not separate, how["seed"] or 0)
+    if "depths" in how:
+        return depth_cut(tree.wnids, how["depths"])
+    if how["method"] == "ward":
+        return np.stack([cut(shipped_merges(prefix), k) for k in K])
+    return np.stack([seeds(prefix, k, 1)[0] for k in K]) if tree.name == f"{prefix}-clip" else None
+
+
+def obtain(embeddings: str | Path = "", recompute: bool = False, model: str = "") -> np.ndarray | None:
     """(1000, D) class embeddings from a .npy file, or from open_clip if ``recompute``; None if neither is asked for.
 
-    Raises what :func:`clip.load_embeddings` and :func:`clip.embed` raise.
+    model: model, weights and templates, separated by blanks; the paper's, ``ViT-B-16 openai paper``, if empty. Raises
+    what :func:`clip.load_embeddings`, :func:`clip.embed` and :func:`clip.template_set` raise.
     """
     listed = classes("imagenet")
     if embeddings:
         return load_embeddings(embeddings, len(listed.wnids))
-    return embed(listed.prompts) if recompute else None
+    if not recompute:
+        return None
+    name, pretrained, templates = (model.split(maxsplit=2) + [""] * 3)[:3]
+    return embed(listed.prompts, name or "ViT-B-16", pretrained or "openai", template_set(templates or "paper"))
 
 
 def depths(wup: np.ndarray, wnids: tuple[str, ...], deepest: int = 10, wordnet: WordNet | None = None) -> pd.DataFrame:
@@ -182,9 +209,11 @@ def along_K(wup: np.ndarray, merges: np.ndarray, K: tuple[int, ...]) -> pd.DataF
 
 
 def similarity(hierarchy: Hierarchy) -> np.ndarray | None:
-    """(N, N) Wu-Palmer of its classes, or None where some key is none of the shipped WordNet's: a tree may."""
-    known = shipped_wordnet()
-    return known.wup_matrix(hierarchy.wnids) if all(wnid in known for wnid in hierarchy.wnids) else None
+    """(N, N) Wu-Palmer of its classes, or None where its keys are no WordNet ids: a tree may have its own.
+
+    Raises HierarchyError, naming the key, where one is no WordNet id among many that are.
+    """
+    return wordnet_of(hierarchy.wnids).wup_matrix(hierarchy.wnids) if are_wordnet(hierarchy.wnids) else None
 
 
 def examine(
@@ -196,9 +225,10 @@ def examine(
 ) -> pd.DataFrame:
     """What a codec would be trained on: one row per level, with its balance and, where wup is given, its coherence.
 
-    bits: entropy of the level's answer for evenly drawn classes. new_bits: what it adds to all coarser levels; a level
-    of 0 new bits teaches nothing. chance: accuracy of always naming the largest group. wup: (N, N) similarities.
-    embeddings: (N, D), for the silhouette. bootstrap: resamples behind the interval of the gap.
+    smallest: classes in the smallest group. bits: entropy of the level's answer for evenly drawn classes. new_bits:
+    what it adds to all coarser levels; a level of 0 new bits teaches nothing. largest: share of the largest group,
+    which is also the accuracy of always naming it. entropy: of the sizes over log K. wup: (N, N) similarities, for
+    intra, inter and gap. embeddings: (N, D), for the silhouette. bootstrap: resamples behind the ``... 95 %`` columns.
     """
     import pandas as pd
 
@@ -208,17 +238,29 @@ def examine(
         sizes = hierarchy.sizes(index)
         _, joint = np.unique(hierarchy.groups[: index + 1], axis=1, return_counts=True)
         known, bits = _bits(joint), _bits(sizes)
-        row: dict[str, object] = {"level": level, "K": K, "smallest": int(sizes.min()), "largest": int(sizes.max())}
-        row |= {"chance": float(sizes.max() / N), "entropy": bits / np.log2(K) if K > 1 else 0.0}
-        row |= {"bits": bits, "new_bits": known - before}
+        row: dict[str, object] = {"level": level, "K": K, "smallest": int(sizes.min())}
+        row |= {
+            "bits": bits,
+            "new_bits": known - before,
+            "largest": sizes.max() / N,
+            "entropy": bits / np.log2(K) if K > 1 else 0.0,
+        }
         if wup is not None:
-            m = measure(hierarchy.groups[index], wup, embeddings, bootstrap, seed)
-            row |= {"intra": m.intra, "inter": m.inter, "gap": m.gap}
-            row |= {} if embeddings is None else {"silhouette": m.silhouette}
-            row |= {"gap 95 %": "{:.3f} to {:.3f}".format(*m.intervals["gap"])} if "gap" in m.intervals else {}
+            row |= _with_intervals(measure(hierarchy.groups[index], wup, embeddings, bootstrap, seed).as_dict())
         rows.append(row)
         before = known
     return pd.DataFrame(rows)
+
+
+def _with_intervals(found: dict[str, Any]) -> dict[str, object]:
+    """Columns of a table from :meth:`Measures.as_dict`."""
+    row: dict[str, object] = {}
+    for figure in ("intra", "inter", "gap", "entropy", "largest", "silhouette"):
+        if found[figure] is not None or figure != "silhouette":
+            row[figure] = found[figure]
+        if figure in found["intervals"]:
+            row[f"{figure} 95 %"] = "{:.3f} to {:.3f}".format(*found["intervals"][figure])
+    return row
 
 
 def _bits(counts: np.ndarray) -> float:

@@ -8,14 +8,15 @@ import io
 import numpy as np
 
 from ..errors import HierarchyError
+from .keys import check_keys
 from .tree import Hierarchy
 
 
 def parse(text: str, name: str, source: str) -> Hierarchy:
     """Build a Hierarchy from CSV text with columns ``wnid,name,<level>,<level>_name,...`` coarse to fine.
 
-    source: what messages call the table. Raises HierarchyError for missing columns, a missing or repeated key, a class
-    in two groups, a cell that is no group id, a group with two names or none, and an empty group.
+    source: what messages call the table. Raises HierarchyError for missing columns, a missing, repeated or unknown key,
+    a class in two groups, a cell that is no group id, a group with two names or none, and an empty group.
     """
     rows = [(number, row) for number, row in enumerate(csv.reader(io.StringIO(text)), 1) if any(map(str.strip, row))]
     if len(rows) < 2:
@@ -84,6 +85,7 @@ class _Table:
         return group
 
     def hierarchy(self, name: str) -> Hierarchy:
+        check_keys({wnid: number for wnid, (number, *_) in self.rows.items()}, self.source)
         group_names = []
         for level, names in zip(self.levels, self.names):
             missing = next((group for group in range(len(names)) if group not in names), None)

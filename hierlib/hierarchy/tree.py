@@ -40,8 +40,8 @@ class Hierarchy:
     groups:       (L, N) int64, group id of each class per level
     group_names:  per level, the K_l names of its groups
 
-    Raises HierarchyError for a repeated key, an empty group, a name used by two groups of one level, and shapes that
-    do not fit each other.
+    Raises HierarchyError for a repeated key, an empty group, a group without a name or with another's of its level, and
+    shapes that do not fit each other.
     """
 
     name: str
@@ -85,6 +85,8 @@ class Hierarchy:
             )
         owner: dict[str, int] = {}
         for group, name in enumerate(names):
+            if not name.strip():
+                raise HierarchyError(f"{self.name}: group {group} of level {level!r} has no name: give it one.")
             if owner.setdefault(name, group) != group:
                 raise HierarchyError(
                     f"{self.name}: groups {owner[name]} and {group} of level {level!r} are both called {name!r}: "

@@ -30,7 +30,8 @@ class PictureSet:
     """Pictures with class labels, decoded when asked for.
 
     wnids, names: one per class; labels: (n,) int64, the row in ``wnids`` of each picture.
-    read: index of a picture -> (3, H, W) float32 in [0, 1].
+    read: index of a picture -> (3, H, W) float32 in [0, 1]. keys: what each picture is called where it is stored
+    (the path in an ImageFolder, the key in a shard), its number if that has no names.
     """
 
     name: str
@@ -38,6 +39,11 @@ class PictureSet:
     names: tuple[str, ...]
     labels: np.ndarray
     read: Callable[[int], Tensor]
+    keys: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.keys:
+            object.__setattr__(self, "keys", tuple(map(str, range(len(self.labels)))))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,12 +51,18 @@ class PictureSet:
     def __getitem__(self, index: int) -> Tensor:
         if not -len(self) <= index < len(self):
             raise IndexError(f"picture {index} of {len(self)}")
-        return self.read(index % len(self))
+        try:
+            return self.read(index % len(self))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(
+                f"Picture {self.keys[index]} of {self.name} cannot be read ({error}): copy it again or leave it out."
+            ) from None
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> PictureSet:
         """The pictures at ``indices``, in that order, under the same classes."""
         chosen = np.asarray(indices, dtype=np.int64)
-        return replace(self, labels=self.labels[chosen], read=lambda i: self.read(int(chosen[i])))
+        keys = tuple(self.keys[i] for i in chosen)
+        return replace(self, labels=self.labels[chosen], read=lambda i: self.read(int(chosen[i])), keys=keys)
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
         """(B, 3, H, W); the pictures must be of one size."""
@@ -66,9 +78,9 @@ class PictureSet:
 
 
 def open_pack(name: str, root: Path | None = None) -> PictureSet:
-    """Open a parquet pack (``tiny-imagenet-val``), a numbered series of them, or an ImageFolder, by name.
+    """Open a parquet pack (``tiny-imagenet-val``), a series of packs or webdataset shards, or an ImageFolder, by name.
 
-    root: where to look; the folder named by HIERLIB_DATA if None.
+    root: where to look; the folder named by HIERLIB_DATA if None. A name may hold folders: ``imagenet/train``.
     Raises DataError if there is no data folder or no such pack in it.
     """
     root = root or data_root()
@@ -79,6 +91,11 @@ def open_pack(name: str, root: Path | None = None) -> PictureSet:
     packs = sorted(
         p for p in root.glob(f"{name}*.parquet") if p.stem.removeprefix(name).lstrip("-").isdigit() or p.stem == name
     )
+    shards = sorted(root.glob(f"{name}*.tar"))
+    if shards and not packs:
+        from .shards import open_shards
+
+        return open_shards(name, shards)
     if not packs:
         known = ", ".join(sorted({p.stem for p in root.glob("*.parquet")})) or "no parquet pack at all"
         raise DataError(f"There is no pack or folder {name} in {root}; it holds {known}.")
@@ -126,7 +143,8 @@ def _image_folder(folder: Path) -> PictureSet:
             return from_pil(opened)
 
     labels = np.array([row for _, row in files], dtype=np.int64)
-    return PictureSet(folder.name, tuple(classes), tuple(classes), labels, read)
+    keys = tuple(f.relative_to(folder).as_posix() for f, _ in files)
+    return PictureSet(folder.name, tuple(classes), tuple(classes), labels, read, keys)
 
 
 def from_arrays(

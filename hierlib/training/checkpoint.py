@@ -1,8 +1,14 @@
-"""Everything a run needs to go on, in one safetensors file: weights, optimiser moments, step. No pickles."""
+"""Everything a run needs to go on, in one safetensors file: weights, optimiser moments, step. No pickles.
+
+A whole one is on the disk at any moment: a new one is written beside it, flushed, and renamed into its place; the one
+before stays as ``previous-<name>``. A check over all tensors tells damage that the format itself does not see.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import zlib
 from pathlib import Path
 
 import torch
@@ -15,7 +21,11 @@ OptimizerMap = dict[str, torch.optim.Optimizer]
 
 
 def save(path: Path, module: nn.Module, optimizers: OptimizerMap, step: int, about: dict) -> None:
-    """Write a resumable checkpoint, whole or not at all; the one before is kept as ``previous-<name>``."""
+    """Write a resumable checkpoint, whole or not at all; the one before is kept as ``previous-<name>``.
+
+    Raises CheckpointError if it cannot be written (a full disk); what was there before is then untouched.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {f"weights.{k}": v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
@@ -23,10 +33,19 @@ def save(path: Path, module: nn.Module, optimizers: OptimizerMap, step: int, abo
         for index, state in optimizer.state_dict()["state"].items():
             for key, value in state.items():
                 tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value).cpu().contiguous()
-    if path.exists():
-        path.replace(path.with_name(f"previous-{path.name}"))
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"step": str(step), "about": json.dumps(about)})
+    metadata = {"step": str(step), "about": json.dumps(about), "check": str(_check(tensors))}
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata=metadata)
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
+            if path.exists():
+                path.replace(_previous(path))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"The checkpoint of step {step} cannot be written to {path} ({error}): make room and run the same command "
+            "again; it goes on from the last one that was written."
+        ) from None
 
 
 def load(path: Path, module: nn.Module, optimizers: OptimizerMap, about: dict) -> int:
@@ -34,32 +53,70 @@ def load(path: Path, module: nn.Module, optimizers: OptimizerMap, about: dict) -
 
     Returns 0 if there is none. Raises CheckpointError if none can be read, or if it was made by another recipe.
     """
-    candidates = [p for p in (path, path.with_name(f"previous-{path.name}")) if p.exists()]
+    candidates = [p for p in (path, _previous(path)) if p.exists()]
     problems = []
     for candidate in candidates:
         try:
             tensors, metadata = _read(candidate)
         except Exception as error:  # safetensors raises its own type for damage, OSError for the disk
-            problems.append(f"{candidate}: {error}")
+            problems.append((candidate, error))
             continue
-        if json.loads(metadata["about"]) != about:
-            raise CheckpointError(
-                f"{candidate} was made by another recipe: go on with that one, name another run folder, or start fresh."
-            )
+        _refuse_another(candidate, json.loads(metadata["about"]), about)
         module.load_state_dict({k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")})
         for name, optimizer in optimizers.items():
             _restore(optimizer, f"optimizer.{name}.", tensors)
+        for damaged, damage in problems:  # out of the way, or the next save would keep it in place of this one
+            damaged.replace(damaged.with_name(f"damaged-{damaged.name}"))
+            print(f"{damaged} is damaged ({damage}): going on from the one before, of step {metadata['step']}.")
         return int(metadata["step"])
     if problems:
-        raise CheckpointError(f"No checkpoint can be read ({'; '.join(problems)}): delete them to start fresh.")
+        found = "; ".join(f"{path}: {error}" for path, error in problems)
+        raise CheckpointError(f"No checkpoint can be read ({found}): delete them to start fresh.")
     return 0
+
+
+def clean(path: Path) -> None:
+    """Remove what a process that was killed while writing ``path`` left beside it."""
+    for debris in path.parent.glob(f".{path.stem}-*{path.suffix}"):
+        debris.unlink(missing_ok=True)
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f"previous-{path.name}")
+
+
+def _check(tensors: dict[str, Tensor]) -> int:
+    """CRC-32 of all tensors, in the order of their names."""
+    check = 0
+    for key in sorted(tensors):
+        check = zlib.crc32(tensors[key].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes(), check)
+    return check
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+        tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+    if "check" in metadata and int(metadata["check"]) != _check(tensors):
+        raise ValueError("its check does not fit: bytes have changed since it was written")
+    return tensors, metadata
+
+
+def _refuse_another(path: Path, found: dict, about: dict) -> None:
+    """CheckpointError that names the first field in which the two recipes differ."""
+    if found == about:
+        return
+    mine, theirs = (each.get("recipe", each) for each in (about, found))
+    differ = [k for k in {**theirs, **mine} if mine.get(k) != theirs.get(k)] or [
+        k for k in {**found, **about} if found.get(k) != about.get(k)
+    ]
+    field = differ[0] if differ else "name"
+    was, now = (each.get(field, every.get(field)) for each, every in ((theirs, found), (mine, about)))
+    raise CheckpointError(
+        f"{path} was made by another recipe ({field} was {was}, now {now}): go on with that one, name another run "
+        "folder, or start fresh."
+    )
 
 
 def _restore(optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -15,10 +15,11 @@ from torch import nn
 from ..errors import HierlibError
 from ..files import write_json
 from . import checkpoint
+from .distributed import Group
 
 
 class TrainingError(HierlibError):
-    """A run that cannot go on: the loss is no number."""
+    """A run that cannot go on: the loss is no number, or the log cannot be written."""
 
 
 class Task(Protocol):
@@ -38,6 +39,10 @@ class Task(Protocol):
         """Do update ``step``, which must draw all its randomness from (seed, step); returns numbers to log."""
         ...
 
+    def batch_at(self, step: int) -> dict[str, Any]:
+        """Which pictures update ``step`` used, as JSON: what is written down when it goes wrong."""
+        ...
+
 
 def run(
     task: Task,
@@ -49,46 +54,45 @@ def run(
     log_every: int = 50,
     checkpoint_every_s: float = 120,
     every_log: Callable[[dict], None] | None = None,
+    group: Group = Group(),  # noqa: B008 - frozen
 ) -> int:
     """Train until ``steps`` updates were done; returns how many.
 
     folder: gets ``checkpoint.safetensors``, ``metrics.jsonl`` (one object a line: step, seconds, means since the last
     line) and ``about.json``. With ``resume`` a run goes on where the last checkpoint left it: the weights are then
-    the same, bit for bit, as those of a run that was never stopped. Ctrl-C saves first.
-    Raises TrainingError when a number is not finite, CheckpointError as ``checkpoint.load`` does.
+    the same, bit for bit, as those of a run that was never stopped, whatever stopped it.
+    group: of several processes the first writes and all read, so that ``folder`` must be one that all of them see.
+    Raises TrainingError when a number is not finite (``failed.json`` then names step and pictures), CheckpointError as
+    ``checkpoint.load`` and ``checkpoint.save`` do.
     """
     from tqdm.auto import tqdm
 
-    folder.mkdir(parents=True, exist_ok=True)
     path, log = folder / "checkpoint.safetensors", folder / "metrics.jsonl"
-    first = checkpoint.load(path, task.module, task.optimizers, about) if resume else 0
-    write_json(folder / "about.json", about)
-    _trim(log, first)
+    first = _begin(task, folder, path, about, resume, group)
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
-    saved_at = start = time.monotonic()
-    step = first
-    bar = tqdm(total=steps, initial=first, desc=folder.name, unit="step", mininterval=1)
+    saved_at = start = logged_at = time.monotonic()
+    step = logged_step = first
+    bar = tqdm(total=steps, initial=first, desc=folder.name, unit="step", mininterval=1, disable=not group.leads)
     try:
         for step in range(first, steps):
             torch.manual_seed(hash((about.get("seed", 0), step)) & 0x7FFFFFFF)
-            for key, value in task.update(step).items():
-                if not math.isfinite(value):
-                    raise TrainingError(
-                        f"{key} is {value} at step {step}: lower the learning rate, or resume from the checkpoint."
-                    )
+            values = task.update(step)
+            _refuse_nan(values, task, step, folder)
+            for key, value in values.items():
                 sums[key], counts[key] = sums.get(key, 0.0) + value, counts.get(key, 0) + 1
             bar.update()
-            if (step + 1) % log_every == 0 or step + 1 == steps:
-                row = {"step": step + 1, "seconds": round(time.monotonic() - start, 2)}
+            now = time.monotonic()
+            if group.leads and ((step + 1) % log_every == 0 or step + 1 == steps):
+                speed = (step + 1 - logged_step) / max(now - logged_at, 1e-9)
+                row = {"step": step + 1, "seconds": round(now - start, 2), "steps_per_s": round(speed, 3)}
                 row |= {key: sums[key] / counts[key] for key in sums}
-                with log.open("a") as lines:
-                    lines.write(json.dumps(row) + "\n")
-                bar.set_postfix({k: f"{v:.3g}" for k, v in list(row.items())[2:8]}, refresh=False)
-                sums, counts = {}, {}
+                _append(log, row)
+                bar.set_postfix({k: f"{v:.3g}" for k, v in list(row.items())[3:9]}, refresh=False)
+                sums, counts, logged_at, logged_step = {}, {}, now, step + 1
                 if every_log is not None:
                     every_log(row)
-            if time.monotonic() - saved_at > checkpoint_every_s:
+            if group.leads and now - saved_at > checkpoint_every_s:
                 checkpoint.save(path, task.module, task.optimizers, step + 1, about)
                 saved_at = time.monotonic()
     except KeyboardInterrupt:
@@ -97,16 +101,65 @@ def run(
         print(f"Stopped at step {step}; run the same command again to go on from the last checkpoint.")
         raise
     bar.close()
-    if steps > first:
+    if group.leads and steps > first:
         checkpoint.save(path, task.module, task.optimizers, steps, about)
     return steps
 
 
+def _begin(task: Task, folder: Path, path: Path, about: dict, resume: bool, group: Group) -> int:
+    """The step to go on from. The first process mends what an earlier one left, before the others look."""
+
+    def load() -> int:
+        return checkpoint.load(path, task.module, task.optimizers, about) if resume else 0
+
+    first = 0
+    if group.leads:
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint.clean(path)
+        first = load()
+        write_json(folder / "about.json", about)
+        _trim(folder / "metrics.jsonl", first)
+    group.wait()
+    return first if group.leads else load()
+
+
+def _refuse_nan(values: dict[str, float], task: Task, step: int, folder: Path) -> None:
+    """TrainingError if a number is not finite. No checkpoint of such weights is ever written."""
+    wrong = [key for key, value in values.items() if not math.isfinite(value)]
+    if wrong:
+        write_json(folder / "failed.json", {"step": step, "values": _words(values), **task.batch_at(step)})
+        raise TrainingError(
+            f"{wrong[0]} is {values[wrong[0]]} at step {step}; its pictures are named in {folder / 'failed.json'}: "
+            "lower the learning rate, or resume from the checkpoint."
+        )
+
+
+def _words(values: dict[str, float]) -> dict[str, float | str]:
+    return {key: value if math.isfinite(value) else str(value) for key, value in values.items()}
+
+
+def _append(log: Path, row: dict) -> None:
+    try:
+        with log.open("a") as lines:
+            lines.write(json.dumps(row) + "\n")
+    except OSError as error:
+        raise TrainingError(
+            f"{log} cannot be written ({error.strerror}): make room and run the same command again."
+        ) from None
+
+
 def _trim(log: Path, step: int) -> None:
-    """Drop the lines that a resumed run will write again."""
+    """Drop the lines that a resumed run will write again, and one that was cut short when the last run was killed."""
     if not log.exists():
         return
-    kept = [line for line in log.read_text().splitlines() if line.strip() and json.loads(line)["step"] <= step]
+    kept = []
+    for line in log.read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if row["step"] <= step:
+            kept.append(line)
     log.write_text("".join(line + "\n" for line in kept))
 
 

@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import RecipeError
-from .recipe import RECIPES
+from .recipe import changed
+from .recipes import EXPECT, RECIPES
+
+UNSEEN = "tiny-imagenet-val"  # what the arms of the ablations are measured on
 
 
-def start(name: str, folder: Path, *, steps: int | None = None, resume: bool = True, start_from: str = "") -> Path:
+def start(
+    name: str,
+    folder: Path,
+    *,
+    steps: int | None = None,
+    resume: bool = True,
+    start_from: str = "",
+    changes: Sequence[str] = (),
+    workers: int | None = None,
+) -> Path:
     """Train what ``name`` says in ``folder``; returns the path of the weights.
 
-    name: a codec's recipe (ci, tiny64-rd, tiny64, paper) or a classifier's (tiny-classifier, shapes-classifier).
-    steps, start_from: of a codec only, see ``train``. Raises RecipeError for an unknown name.
+    name: a codec's recipe (ci, tiny64, photo224, paper, ablation-base, ...) or a classifier's (tiny-classifier, ...).
+    steps, start_from, changes (``field=value``), workers: of a codec only, see ``train`` and ``changed``.
+    Raises RecipeError for an unknown name or field.
     """
+    from .ablation import ABLATIONS, write_curve
     from .classifier import CLASSIFIERS, train_classifier
+    from .data import training_set
     from .trainer import train
 
     of_classifier = {r.name: r for r in CLASSIFIERS.values()}
     if name in of_classifier:
-        if steps is not None or start_from:
-            raise RecipeError(f"{name} is a classifier: its length is its recipe's, and it starts from nothing.")
+        if steps is not None or start_from or changes or workers is not None:
+            raise RecipeError(f"{name} is a classifier: all that decides its weights is its recipe's.")
         return train_classifier(of_classifier[name], folder, resume=resume)
-    if name not in RECIPES:
-        raise RecipeError(f"There is no recipe {name}: known are {', '.join([*RECIPES, *of_classifier])}.")
-    chosen = RECIPES[name] if steps is None else replace(RECIPES[name], steps=steps)
-    return train(chosen, folder, resume=resume, start_from=start_from)
+    of_codec = {**RECIPES, **ABLATIONS}
+    if name not in of_codec:
+        raise RecipeError(f"There is no recipe {name}: known are {', '.join([*of_codec, *of_classifier])}.")
+    chosen = changed(of_codec[name], list(changes))
+    if steps is not None:
+        chosen = replace(chosen, steps=steps)
+    leads = os.environ.get("RANK", "0") == "0"  # of torchrun's processes
+    if name in EXPECT and leads:
+        print(f"{name}: {EXPECT[name]}")
+    path = train(chosen, folder, resume=resume, start_from=start_from, workers=workers)
+    if name in ABLATIONS and leads:
+        print(write_curve(path, chosen, training_set(UNSEEN)))
+    return path

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .. import classifiers, hierarchy
@@ -16,74 +16,134 @@ from ..codec import weights
 from ..codec.likelihood import Likelihoods
 from ..codec.network import HierNetwork
 from ..errors import CheckpointError
-from ..files import digest
+from ..files import digest, write_bytes
 from ..images.packs import PictureSet
-from .data import Batches, cropped, flip, training_set
+from .augment import flip
+from .data import Batches, from_disk, identity, reader, training_set
+from .distributed import Group, join, leave
+from .feed import Feed
 from .loop import one_cycle, run
 from .loss import LevelLoss
+from .mixed import RoundedGaussian, TrainingView, hold_at_zero, prepare
 from .recipe import Recipe
 
 
 class CodecTask:
     """One update of Eq. 2: Adam for the networks, a second Adam for the quantiles of z's prior."""
 
-    def __init__(self, recipe: Recipe, pictures: PictureSet, device: str = "cpu"):
+    def __init__(self, recipe: Recipe, pictures: PictureSet, group: Group | None = None, workers: int = 0):
         torch.manual_seed(recipe.seed)
-        self.recipe, self.device = recipe, torch.device(device)
+        self.recipe, self.pictures, self.group = recipe, pictures, group or Group()
+        self.device = torch.device(self.group.device)
+        on_gpu = self.device.type == "cuda"
         table = hierarchy.load(recipe.hierarchy).restrict(pictures.wnids)
-        classifier = None
-        if any(recipe.gamma):  # without a task loss nobody is asked what the pictures show
-            classifier = classifiers.load(recipe.classifier, self.device)
-            classifier = classifiers.restrict(classifier, pictures.wnids)
-        self.loss = LevelLoss(recipe, table, classifier)
-        pixels = pictures.pixels() if recipe.size == 64 else _resized(pictures, recipe.size)
-        self.batches = Batches(pixels, pictures.labels, recipe.batch_size, recipe.seed, flip)
+        asked = (recipe.classifier, recipe.second) if any(recipe.gamma) else ()  # without a task loss, nobody
+        judges = [
+            classifiers.restrict(classifiers.load(name, self.device), pictures.wnids) for name in filter(None, asked)
+        ]
+        self.loss = LevelLoss(recipe, table, judges)
+        self.batches = Batches(
+            reader(pictures, recipe.size), pictures.labels, recipe.batch_size, recipe.seed, flip, recipe.parts
+        )
         self.large = _large_batches(recipe) if recipe.large else None
         self.network, self.likelihoods = HierNetwork(recipe.codec), Likelihoods(recipe.codec.N_hyper)
-        first = torch.from_numpy(pixels[:: max(1, len(pixels) // 512)][:512]).permute(0, 3, 1, 2).float() / 255
-        self.network.start_from(first, recipe.start_step)
+        if recipe.rate == "rounded":
+            self.likelihoods.gaussian = RoundedGaussian(None)
+        self.network.start_from(self._first_pictures(), recipe.start_step)
+        if not recipe.context:
+            hold_at_zero(self.network)
         self.trained = nn.ModuleDict({"network": self.network, "likelihoods": self.likelihoods})
         self.average = AveragedModel(self.trained, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
         self.module: nn.Module = nn.ModuleDict({"trained": self.trained, "average": self.average}).to(self.device)
+        prepare(self.network, fast_layout=recipe.fast_layout)
+        self.view = TrainingView(self.network, bf16=recipe.bf16 and on_gpu, compiled=recipe.compiled and on_gpu)
+        self.own_parts = self.group.parts(recipe.parts)
+        self.feed = Feed(self._draw, recipe.steps, self.own_parts, workers, pin=on_gpu)
         named = dict(self.trained.named_parameters())
-        quantiles = [p for name, p in named.items() if name.endswith("quantiles")]
-        self.weights = [p for name, p in named.items() if not name.endswith("quantiles")]
+        self.quantiles = [p for name, p in named.items() if name.endswith("quantiles")]
+        self.weights = [p for name, p in named.items() if not name.endswith("quantiles") and p.requires_grad]
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "main": torch.optim.Adam(self.weights, recipe.learning_rate),
-            "auxiliary": torch.optim.Adam(quantiles, recipe.auxiliary_rate),
+            "auxiliary": torch.optim.Adam(self.quantiles, recipe.auxiliary_rate),
         }
 
     def update(self, step: int) -> dict[str, float]:
-        r, levels = self.recipe, len(self.recipe.codec.blocks)
-        large = self.large if step % r.large_every == r.large_every - 1 else None
-        images, labels = (t.to(self.device) for t in (large or self.batches).batch(step))
+        r = self.recipe
         self.likelihoods.train()
-        task = step >= r.task_from * r.steps and any(r.gamma) and not large
-        chosen = [step % levels] if r.one_level_a_step else list(range(levels))
-        for group in self.optimizers["main"].param_groups:
+        main, auxiliary = self.optimizers["main"], self.optimizers["auxiliary"]
+        for group in main.param_groups:
             group["lr"] = r.learning_rate * one_cycle(step, r.steps)
-        walked = self.likelihoods(self.network, images, max(chosen) + 1)
+        main.zero_grad(set_to_none=True)
+        logs = []
+        for part in self.own_parts:
+            torch.manual_seed(hash((r.seed, step, part)) & 0x7FFFFFFF)
+            images, labels = (t.to(self.device, non_blocking=True) for t in self.feed(step, part))
+            loss, log = self._forward(step, images, labels)
+            (loss / len(self.own_parts)).backward()
+            logs.append(log)
+        self.group.average(p.grad for p in self.weights)
+        size = "large_" if self._is_large(step) else ""
+        log = {key: sum(each[key] for each in logs) / len(logs) for key in logs[0]}
+        log[f"{size}gradient_{self._levels(step)[0] + 1}"] = float(nn.utils.clip_grad_norm_(self.weights, r.clip))
+        main.step()
+        auxiliary.zero_grad(set_to_none=True)
+        self.likelihoods.bottleneck.loss().backward()
+        auxiliary.step()
+        self.average.update_parameters(self.trained)
+        return log
+
+    def _forward(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Loss and log of one part of a batch."""
+        r, large, chosen = self.recipe, self._is_large(step), self._levels(step)
+        asked = not large and step >= r.task_from * r.steps
+        judge = self.loss.judge(step) if asked else None
+        clean = None
+        if judge is not None and r.target == "clean":
+            with torch.no_grad():
+                clean = self.view.ask(judge, images)
+        walked = self.likelihoods(self.view, images, max(chosen) + 1)
         log: dict[str, float] = {}
         loss = torch.zeros((), device=self.device)
         for level in chosen:
-            terms = self.loss.terms(self.network, walked, images, labels, level, task)
-            loss = loss + self.loss.total(terms, level, task)
+            terms = self.loss.terms(self.view, walked, images, labels, level, judge, clean)
+            loss = loss + self.loss.total(terms, level)
             if not large:  # logged of one size only
                 log |= {f"bytes_{level + 1}": terms.bits / 8, f"mse_{level + 1}": terms.mse.item()}
-            if task:
+            if judge is not None:
                 log |= {f"right_{level + 1}": terms.right.item(), f"nats_{level + 1}": terms.cross_entropy.item()}
         size = "large_" if large else ""
         log |= {f"{size}bytes_z": walked["bits_z"].mean().item() / 8, f"{size}loss_{chosen[0] + 1}": loss.item()}
-        self.optimizers["main"].zero_grad(set_to_none=True)
-        loss.backward()
-        log[f"{size}gradient_{chosen[0] + 1}"] = float(nn.utils.clip_grad_norm_(self.weights, r.clip))
-        self.optimizers["main"].step()
-        auxiliary = self.likelihoods.bottleneck.loss()
-        self.optimizers["auxiliary"].zero_grad(set_to_none=True)
-        auxiliary.backward()
-        self.optimizers["auxiliary"].step()
-        self.average.update_parameters(self.trained)
-        return log
+        return loss, log
+
+    def _levels(self, step: int) -> list[int]:
+        levels = len(self.recipe.codec.blocks)
+        return [step % levels] if self.recipe.one_level_a_step else list(range(levels))
+
+    def _is_large(self, step: int) -> bool:
+        return self.large is not None and step % self.recipe.large_every == self.recipe.large_every - 1
+
+    def _source(self, step: int) -> Batches:
+        return self.large if self.large is not None and self._is_large(step) else self.batches
+
+    def _draw(self, step: int, part: int) -> tuple[Tensor, Tensor]:
+        return self._source(step).batch(step, part)
+
+    def _first_pictures(self) -> Tensor:
+        """Up to 512 pictures, spread over the set, whose principal components start the linear path."""
+        count = min(512, len(self.pictures))
+        chosen = [i * len(self.pictures) // count for i in range(count)]
+        if self.recipe.codec.linear_path:
+            return self.batches.read(np.array(chosen), np.random.default_rng(self.recipe.seed))
+        return torch.empty(0)
+
+    def batch_at(self, step: int) -> dict[str, Any]:
+        """Set, keys and labels of the pictures of this process's parts of update ``step``."""
+        source = self._source(step)
+        chosen = [int(i) for part in self.own_parts for i in source.indices(step, part)]
+        of_large = source is self.large
+        keys = chosen if of_large else [self.pictures.keys[i] for i in chosen]
+        name = self.recipe.large if of_large else self.pictures.name
+        return {"pictures": name, "keys": keys, "labels": [int(source.labels[i]) for i in chosen]}
 
     def save_weights(self, path: Path, about: dict) -> None:
         """Write the averaged weights as a codec that anyone can load."""
@@ -98,25 +158,39 @@ def train(
     resume: bool = True,
     start_from: str = "",
     device: str | None = None,
+    workers: int | None = None,
     checkpoint_every_s: float = 120,
     every_log: Callable[[dict], None] | None = None,
 ) -> Path:
     """Train as ``recipe`` says; returns the path of the weights, ``folder/codec.safetensors``.
 
     resume: go on from the folder's last checkpoint if there is one (made by the same recipe). start_from: name or
-    path of weights to begin from. device: CUDA if there is one, if None. Raises DataError for missing pictures,
-    CheckpointError for weights of another shape, TrainingError when a number is not finite.
+    path of weights to begin from. device: CUDA if there is one, if None. workers: processes that make batches ahead;
+    8 with CUDA and none without, if None; they change nothing but the speed. Under torchrun every process calls this.
+    Raises DataError for missing pictures, CheckpointError for weights of another shape, TrainingError when a number is
+    not finite.
     """
-    folder = Path(folder)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    task = CodecTask(recipe, training_set(recipe.pictures, recipe.seed), device)
-    origin = _begin_from(task, start_from) if start_from else ""
-    about = {"name": recipe.name, "recipe": recipe.to_json(), "start_from": origin, "seed": recipe.seed}
-    done = run(
-        task, folder, recipe.steps, about, resume=resume, checkpoint_every_s=checkpoint_every_s, every_log=every_log
-    )
-    path = folder / "codec.safetensors"
-    task.save_weights(path, {**about, "steps": done, "torch": torch.__version__, "device": device})
+    folder, group = Path(folder), join(device)
+    workers = (8 if group.device.startswith("cuda") else 0) if workers is None else workers
+    try:
+        task = CodecTask(recipe, training_set(recipe.pictures, recipe.seed, recipe.listing), group, workers)
+        origin = _begin_from(task, start_from) if start_from else ""
+        group.share(task.module.state_dict().values())
+        about = {"name": recipe.name, "recipe": recipe.to_json(), "start_from": origin, "seed": recipe.seed}
+        about |= {"pictures": identity(task.pictures)}
+        done = run(
+            task, folder, recipe.steps, about,
+            resume=resume, checkpoint_every_s=checkpoint_every_s, every_log=every_log, group=group,
+        )  # fmt: skip
+        path = folder / "codec.safetensors"
+        if group.leads:
+            machine = {"torch": torch.__version__, "device": group.device, "processes": group.world}
+            task.save_weights(path, {**about, "steps": done, **machine})
+            if recipe.listing or ":" in recipe.pictures:  # the subset is put on record, as a listing
+                write_bytes(folder / "pictures.txt", "".join(f"{key}\n" for key in task.pictures.keys).encode())
+        group.wait()
+    finally:
+        leave()
     return path
 
 
@@ -140,11 +214,5 @@ def _begin_from(task: CodecTask, name: str) -> str:
 def _large_batches(recipe: Recipe) -> Batches:
     """As many pixels a batch as the others have."""
     pictures = training_set(recipe.large, recipe.seed)
-    count = max(1, recipe.batch_size * recipe.size**2 // recipe.large_size**2)
-    return Batches(pictures.pixels(), pictures.labels, count, recipe.seed, cropped(recipe.large_size))
-
-
-def _resized(pictures: PictureSet, size: int) -> np.ndarray:
-    from ..images.pictures import centre_square, to_uint8
-
-    return np.stack([to_uint8(centre_square(pictures[i], size)) for i in range(len(pictures))])
+    read = from_disk(pictures, recipe.large_size)
+    return Batches(read, pictures.labels, recipe.large_count, recipe.seed, flip, recipe.parts)

@@ -152,7 +152,7 @@ def training_curves(metrics: str | Path, columns: int = 3) -> Figure:
     if not rows:
         raise DataError(f"{path} holds no line of training: train first, or name the metrics.jsonl of a run.")
     panels: dict[str, list[str]] = {}
-    for name in sorted({key for row in rows for key in row} - {"step", "seconds"}):
+    for name in sorted({key for row in rows for key in row} - {"step", "seconds", "steps_per_s"}):
         panels.setdefault(name.rpartition("_")[0] or name, []).append(name)
     height = math.ceil(len(panels) / columns)
     figure, axes = sheet(3.5 * columns, 2.3 * height, height, columns, sharex=True)

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from ..hierarchy.measures import Confusion
     from ..hierarchy.tree import Hierarchy
 
-__all__ = ["agreements", "along_depth_and_k", "cluster_sizes", "confusions", "explore_map", "map_figure", "spread"]
+__all__ = [
+    *("agreements", "along_depth_and_k", "cluster_sizes", "confusions", "explore_map", "intervals", "map_figure"),
+    *("readable", "spread"),
+]
 
 
 @styled
@@ -82,16 +85,38 @@ def along_depth_and_k(depths: pd.DataFrame, clip: pd.DataFrame) -> Figure:
 
 
 @styled
-def agreements(names: Sequence[str], matrix: np.ndarray) -> Figure:
-    """Adjusted Rand index of every pair of groupings, as a table in colour. matrix: (n, n)."""
-    figure, axes = sheet(2.2 + 0.72 * len(names), 1.4 + 0.52 * len(names))
-    axis = axes[0, 0]
-    axis.imshow(matrix, cmap="Blues", vmin=0, vmax=1.4, aspect="auto")
-    for (row, column), value in np.ndenumerate(matrix):
-        axis.annotate(f"{value:.2f}", (column, row), ha="center", va="center", color="black")
-    axis.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
-    axis.set_yticks(range(len(names)), names)
-    axis.grid(visible=False)
+def intervals(table: pd.DataFrame) -> Figure:
+    """A panel per figure, a row per table and level: the value and its bootstrap interval. table: as ``measured``."""
+    figures = [c for c in ("intra", "inter", "gap", "entropy", "largest", "silhouette") if f"{c} 95 %" in table]
+    height = 0.75 + 0.27 * len(table)
+    figure, axes = sheet(9.6, 2 * height, 2, (len(figures) + 1) // 2, sharey=True)
+    labels = [f"{name}, K = {K}" for name, K in zip(table["hierarchy"], table["K"], strict=True)]
+    hues = [level_colour(list(dict.fromkeys(table["level"])).index(level)) for level in table["level"]]
+    for axis in axes.flat[len(figures) :]:
+        axis.set_visible(False)
+    for axis, name in zip(axes.flat, figures, strict=False):
+        for row, (value, span, hue) in enumerate(zip(table[name], table[f"{name} 95 %"], hues, strict=True)):
+            axis.plot(list(map(float, span.split(" to "))), [row, row], "-", color=hue, linewidth=2.4, alpha=0.6)
+            axis.plot(value, row, "o", color=hue)
+        axis.set(title=name, ylim=(len(table) - 0.5, -0.5))
+        axis.grid(axis="y", visible=False)
+    for row in axes:
+        row[0].set_yticks(range(len(labels)), labels)
+    return figure
+
+
+@styled
+def agreements(names: Sequence[str], matrices: Mapping[str, np.ndarray]) -> Figure:
+    """Adjusted Rand index of every pair of groupings: a table in colour per title. matrices: title -> (n, n)."""
+    figure, axes = sheet(2.2 + 0.66 * len(names) * len(matrices), 1.4 + 0.5 * len(names), 1, len(matrices), sharey=True)
+    for axis, (title, matrix) in zip(axes[0], matrices.items(), strict=True):
+        axis.imshow(matrix, cmap="Blues", vmin=0, vmax=1.4, aspect="auto")
+        for (row, column), value in np.ndenumerate(matrix):
+            axis.annotate(f"{value:.2f}", (column, row), ha="center", va="center", color="black")
+        axis.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
+        axis.set_yticks(range(len(names)), names)
+        axis.grid(visible=False)
+        axis.set_title(title)
     return figure
 
 
@@ -102,7 +127,7 @@ def confusions(found: Mapping[str, Confusion], names: Mapping[str, Sequence[str]
     for axis, (title, confusion) in zip(axes[0], found.items(), strict=True):
         rows = confusion.counts.sum(1, keepdims=True)
         axis.imshow(confusion.counts / np.maximum(rows, 1), cmap="Blues", vmin=0, vmax=1)
-        labels = [_short(name, 18) for name in names[title]]
+        labels = [_short(name, 24) for name in names[title]]
         axis.set_xticks(range(len(labels)), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=7.5)
         axis.set_yticks(range(len(labels)), labels, fontsize=7.5)
         axis.grid(visible=False)
@@ -164,6 +189,27 @@ def explore_map(hierarchy: Hierarchy, points: np.ndarray) -> Any:
     return figure
 
 
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table for eyes: three digits, intervals in the cell of their figure, blank where there is no number."""
+    import pandas as pd
+
+    cells = {}
+    for column in (c for c in table if not str(c).endswith(" 95 %")):
+        values = table[column]
+        texts = [_cell(value) for value in values]
+        if f"{column} 95 %" in table:
+            spans = table[f"{column} 95 %"]
+            texts = [f"{text} ({span})" if isinstance(span, str) else text for text, span in zip(texts, spans)]
+        cells[column] = texts
+    return pd.DataFrame(cells, index=table.index)
+
+
+def _cell(value: Any) -> str:
+    if not isinstance(value, (float, np.floating)):
+        return "" if value is None else str(value)
+    return f"{value:.3f}" if np.isfinite(value) else ""
+
+
 def _hues(count: int) -> list[str]:
     """``count`` colours, neighbours far apart on the wheel (the golden angle)."""
     from matplotlib.colors import hsv_to_rgb, to_hex
@@ -172,5 +218,5 @@ def _hues(count: int) -> list[str]:
     return [to_hex(tuple(colour)) for colour in hsv_to_rgb(wheel)]
 
 
-def _short(name: str, most: int = 26) -> str:
+def _short(name: str, most: int = 30) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -184,7 +184,8 @@ def lab(tmp_path):
     """JupyterLab with a token on loopback, its settings in a folder of its own; yields address and token."""
     work, configuration = tmp_path / "work", tmp_path / "configuration" / "labconfig"
     work.mkdir()
-    shutil.copy(ROOT / "notebooks" / "03_decode.ipynb", work)
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        shutil.copy(notebook, work)
     configuration.mkdir(parents=True)
     quiet = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}  # no pop-up over the page
     (configuration / "page_config.json").write_text(json.dumps(quiet))
