@@ -1,7 +1,7 @@
 # Every target sets up what it needs. Wanted beforehand: Python 3.11 (or 3.12, 3.10), make, a package registry.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install reproduce test lint lab bench clean
+.PHONY: help install reproduce test lint lab bench measure ledger clean
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -52,6 +52,12 @@ lab: $(STAMP) ## open JupyterLab on the slider
 
 bench: $(STAMP) ## measure the stream: random cuts, real against estimated bytes, float64
 	$(BIN)/python -m pytest tests/benchmarks --timeout 900 -s
+
+measure: $(STAMP) ## make the shipped results that are not there (hours; needs HIERLIB_DATA)
+	OMP_NUM_THREADS=1 $(BIN)/python -m hierlib.evaluation.measure
+
+ledger: $(STAMP) ## write the paper's claims and ours into data/ledger and the README
+	$(BIN)/python -m hierlib.evaluation.ledger --write
 
 clean: ## remove .venv, caches and what was built; runs/ stays
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .hierarchy.tree import Hierarchy
 
 BUDGETS = (64, 128, 256, 512, 1024, 2048, 4096, 8192)  # bytes; doubling, because accuracy grows with log-bytes
-CLASSICAL = ("jpeg2000", "jpeg")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
 
     evaluate = _command(commands, "evaluate", _evaluate, "cut real files at byte budgets and measure what is left")
     evaluate.add_argument("-o", "--output", type=Path, required=True, help="results to write (.json)")
-    evaluate.add_argument("--codec", default="tiny", help=f"a model's name or path, or {' or '.join(CLASSICAL)} (tiny)")
+    evaluate.add_argument("--codec", default="tiny", help="a model's name or path, jpeg2000, jpeg-best, ... (tiny)")
     evaluate.add_argument(
         "--pictures",
         default="tiny-imagenet-val",
@@ -98,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--hierarchy", default="tiny-clip", metavar="TABLE", help="name or .csv (tiny-clip)")
     evaluate.add_argument("--classifier", action="append", metavar="NAME", help="may be repeated (tiny)")
     evaluate.add_argument("--budgets", type=_budgets, default=BUDGETS, metavar="N,N,...", help="bytes (64,...,8192)")
+    evaluate.add_argument("--jpeg-ai", action="store_true", help="also at JPEG AI's rates for this size of picture")
     evaluate.add_argument("--no-level-ends", action="store_true", help="cut at the budgets only")
     evaluate.add_argument("--limit", type=_count, metavar="N", help="only N pictures, evenly spread over the pack")
 
@@ -174,17 +174,23 @@ def _train(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from .classifiers import load as load_classifier
     from .evaluation import evaluate
+    from .evaluation.ladder import jpeg_ai
+    from .evaluation.ranks import ranks
     from .hierarchy import load as load_hierarchy
 
     codec, hierarchy = _codec(arguments.codec), load_hierarchy(arguments.hierarchy)
     pictures = _pictures(arguments.pictures, arguments.limit)
     judges = [load_classifier(name) for name in arguments.classifier or ["tiny"]]
+    budgets = {*arguments.budgets, *(jpeg_ai(*pictures[0].shape[1:]) if arguments.jpeg_ai else ())}
     partial = arguments.output.with_suffix(".partial.jsonl")  # the same command goes on from it after an interruption
     results = evaluate(
-        codec, pictures, hierarchy, judges, arguments.budgets, level_ends=not arguments.no_level_ends, resume=partial
+        codec, pictures, hierarchy, judges, sorted(budgets), level_ends=not arguments.no_level_ends, resume=partial
     )
+    if (own := ranks()).rank > 0:  # under torchrun all have the same results, one writes them
+        return
     results.save(arguments.output)
-    partial.unlink(missing_ok=True)
+    for path in own.all(partial):
+        path.unlink(missing_ok=True)
     shown = ["classifier", "point", "bytes", "psnr_db", "ms_ssim", *(f"right_{level}" for level in hierarchy.levels)]
     print(results.table().to_string(columns=shown, index=False, float_format="{:.3f}".format))
     print(f"{arguments.output}: {len(results.rows):,} rows")
@@ -251,11 +257,9 @@ def _model(name: str) -> Any:
 
 
 def _codec(name: str) -> Any:
-    if name.partition("-")[0] in CLASSICAL:
-        from .baselines import load
+    from . import baselines
 
-        return load(name)
-    return _model(name)
+    return baselines.load(name) if baselines.classical(name) else _model(name)
 
 
 def _pictures(name: str, limit: int | None) -> Any:

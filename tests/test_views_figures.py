@@ -6,14 +6,22 @@ from views_toys import COLOURS, ByColour, Pyramid, hierarchy, picture
 
 from hierlib.errors import DataError
 from hierlib.evaluation import Results, evaluate
+from hierlib.evaluation import calibration as calibrated
 from hierlib.images.packs import PictureSet
 from hierlib.images.pictures import DEMONSTRATION
 from hierlib.views import explore
-from hierlib.views.figures import rate_accuracy, rate_distortion, rate_similarity, survival, training_curves
+from hierlib.views.figures import (
+    calibration,
+    rate_accuracy,
+    rate_distortion,
+    rate_similarity,
+    survival,
+    training_curves,
+)
 from hierlib.views.ladder import climb
 from hierlib.views.strips import byte_budget, duel, gallery
 from hierlib.views.subjects import open_codec, subject, subjects
-from hierlib.views.tables import byte_parts, measured, overview, same_bytes
+from hierlib.views.tables import by_classifier, byte_parts, measured, overview, same_bytes
 
 BUDGETS = (5, 17, 65, 257, 1025, 4097)
 
@@ -50,7 +58,7 @@ def line(axis, label):
 
 def test_accuracy_is_drawn_from_the_table_with_originals_and_the_majority(results):
     figure = rate_accuracy(results)
-    assert [axis.get_title(loc="left") for axis in figure.axes] == ["family, K = 2", "colour, K = 4"]
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["(a) family, K = 2", "(b) colour, K = 4"]
     axis = figure.axes[1]
     ours, late = line(axis, "pyramid"), line(axis, "late")
     assert list(ours.get_xdata()) == list(BUDGETS)
@@ -122,10 +130,24 @@ def test_saved_results_come_back_by_set_ours_first(results, tmp_path):
 
 def test_the_same_bytes_table_has_means_and_tells_who_could_not(results):
     table = same_bytes(results, "right_colour")
-    assert list(table.index) == [*(f"{b:,} B" for b in BUDGETS), "originals"]
+    assert list(table.index) == [*(f"{b:,} B" for b in BUDGETS), "originals", "largest group"]
+    assert table.loc["largest group", "late"] == "0.250"
     assert table.loc["5 B", "pyramid"] == "1.000"
     assert table.loc["originals", "late"] == "1.000"
-    assert table.loc["17 B", "late"].startswith("0.250")
+    assert table.loc["17 B", "late"] == "no file so small"
+    assert "largest group" not in same_bytes(results, "psnr_db").index
+    both = by_classifier(results, "right_colour")
+    assert both.index.names == ["classifier", "at"]
+    assert both.loc["by colour"].equals(table)
+
+
+def test_calibration_is_drawn_for_each_level_with_the_originals(results):
+    (axis,) = calibration(results[0]).axes
+    family = line(axis, "family")
+    assert list(family.get_xdata()) == list(BUDGETS)
+    found = calibrated(results[0]).set_index(["point", "level"])["ece"]
+    assert family.get_ydata()[0] == found[(f"{BUDGETS[0]} B", "family")]
+    assert len(axis.get_lines()) == 4  # two levels, each with its originals
 
 
 def test_parts_of_a_stream_add_up(results):

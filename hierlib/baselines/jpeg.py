@@ -18,6 +18,7 @@ from PIL import Image
 from ..codec.protocol import Decoded
 from ..errors import BitstreamError, BudgetError, PictureError
 from ..images.pictures import check_picture, from_array, to_uint8
+from .search import Files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,15 +50,7 @@ class ProgressiveJPEG:
 
     def encode(self, image: Tensor) -> bytes:
         """(3, H, W) float in [0, 1] -> the whole file. Raises PictureError for what is no picture, or too large."""
-        image = check_picture(image)
-        _, height, width = image.shape
-        if max(height, width) > SIDE_MAX or height * width > PIXELS_MAX:
-            raise PictureError(
-                f"JPEG takes up to {SIDE_MAX} a side and {PIXELS_MAX} pixels here; this is {width}x{height}."
-            )
-        buffer = io.BytesIO()
-        Image.fromarray(to_uint8(image)).save(buffer, "JPEG", quality=self.quality, progressive=True, optimize=True)
-        return buffer.getvalue()
+        return _encode(to_uint8(_checked(image)), self.quality)
 
     def decode(self, prefix: bytes) -> Decoded:
         """Any prefix -> the picture so far; mid-grey before the first scan, and (3, 1, 1) where the size is unknown.
@@ -81,6 +74,50 @@ class ProgressiveJPEG:
     def level_ends(self, stream: bytes) -> tuple[int, ...]:
         """Bytes after which each scan but the last is known to be whole: its data and the marker that follows."""
         return tuple(scan.end + 2 for scan in _walk(stream)[1] if scan.end + 2 < len(stream))
+
+
+class BestJPEG(ProgressiveJPEG):
+    """Progressive JPEG at the quality that suits each budget best: a sender who knows where the line will drop.
+
+    ``encode`` is quality 75. Not one file for all budgets, so a ceiling of what one progressive JPEG can do.
+    """
+
+    QUALITIES = (1, 3, 5, 8, 12, 18, 25, 35, 50, 65, 80, 95)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "jpeg-best"
+        self._files = Files(lambda pixels, quality: _encode(pixels, int(quality)))
+
+    def encode_within(self, image: Tensor, max_bytes: int) -> bytes:
+        """Of the files at each of QUALITIES, cut at ``max_bytes``, the one nearest to the picture by squared error."""
+        if max_bytes < 1:
+            raise BudgetError(f"A file was to have {max_bytes} bytes: ask for at least 1.")
+        image = _checked(image)
+        file = self._files.of(image)
+        cuts = dict.fromkeys(file(quality)[:max_bytes] for quality in self.QUALITIES)
+        return min(cuts, key=lambda cut: _error(self.decode(cut).image, image))
+
+
+def _checked(image: Tensor) -> Tensor:
+    image = check_picture(image)
+    _, height, width = image.shape
+    if max(height, width) > SIDE_MAX or height * width > PIXELS_MAX:
+        raise PictureError(
+            f"JPEG takes up to {SIDE_MAX} a side and {PIXELS_MAX} pixels here; this is {width}x{height}."
+        )
+    return image
+
+
+def _encode(pixels: np.ndarray, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, progressive=True, optimize=True)
+    return buffer.getvalue()
+
+
+def _error(shown: Tensor, image: Tensor) -> float:
+    """Mean squared error; a picture of unknown size is mid-grey."""
+    return float((image - (shown if shown.shape == image.shape else 0.5)).square().mean())
 
 
 def _walk(prefix: bytes) -> tuple[tuple[int, int] | None, list[Scan]]:

@@ -1,11 +1,13 @@
 """JPEG 2000 with quality layers, one file that is cut at packet boundaries: the classical floor of every comparison.
 
-Pillow (OpenJPEG) writes and reads the files. Two things are ours, because without them the comparison is unfair:
+Pillow (OpenJPEG) writes and reads the files. Three things are ours, because without them the comparison is unfair:
 
 * A naive cut is black (Pillow with LOAD_TRUNCATED_IMAGES) or has a garbled last packet (OpenJPEG's partial decoding).
   ``decode`` keeps the whole packets of the prefix, patches the length of the tile part and closes the codestream.
 * The comment and the table of packet lengths are not stored: headers count, and a decoder can find the packets
   without them (packets.py). 104 bytes of header are left at 64x64.
+* The colour transform is switched on (``mct``). Pillow leaves it out unless asked, which costs 2 to 6 dB at 4,096 bytes
+  of a photograph of 227x227 and 256x256: red, green and blue are then coded as if they had nothing in common.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from ..codec.protocol import Decoded
 from ..errors import BitstreamError, BudgetError, PictureError
 from ..images.pictures import check_picture, from_array, to_uint8
 from .packets import Packet, packets
+from .search import largest_within
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +35,7 @@ SOC_SIZ, COD, COM, SOT, SOD, EOC = (bytes.fromhex(m) for m in ("ff4fff51", "ff52
 PIXELS_MAX = 1 << 26
 SIDE_MAX = 1 << 15  # beyond it a resolution has several precincts
 FINEST_BPP = 6.0  # of the whole file: 30 to 40 dB
+TARGETS = 1 << 8  # of sizes to bisect for a budget: steps of 0.8 % of it
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class LayeredJPEG2000:
         if layers is not None and rates is not None and layers != len(rates):
             raise BudgetError(f"{layers} layers and {len(rates)} rates contradict each other: give one of the two.")
         self.layers, self.rates = layers, None if rates is None else sorted(rates, reverse=True)
+        self.colour_transform = True  # told by results: those made before it was on are not of this codec
 
     def encode(self, image: Tensor) -> bytes:
         """(3, H, W) float in [0, 1] -> the whole codestream. Raises PictureError for no picture, or a huge one."""
@@ -117,19 +122,12 @@ class FreshJPEG2000(LayeredJPEG2000):
 
     def encode_within(self, image: Tensor, max_bytes: int) -> bytes:
         """The largest file of at most ``max_bytes``, by bisection on the rate; b"" if none is that small."""
-        if max_bytes < 1:
-            raise BudgetError(f"A file was to have {max_bytes} bytes: ask for at least 1.")
-        image, best = check_picture(image), b""
+        image = check_picture(image)
+        targets = 2 * max_bytes / TARGETS * np.arange(1, TARGETS + 1)
         raw_bytes = image.numel()
-        low, high = 0.0, 2.0 * max_bytes
-        for _ in range(12):
-            target = (low + high) / 2
-            stream = _encode(image, [max(1.0, raw_bytes / target)])
-            if len(stream) <= max_bytes:
-                best, low = max(best, stream, key=len), target
-            else:
-                high = target
-        return best
+        return largest_within(
+            lambda target: _encode(image, [max(1.0, raw_bytes / target)]), targets.tolist(), max_bytes
+        )
 
 
 def _rates(width: int, height: int, layers: int | None) -> list[float]:
@@ -157,6 +155,7 @@ def _encode(image: Tensor, rates: Sequence[float]) -> bytes:
         num_resolutions=int(np.clip(np.log2(min(height, width)) - 2, 1, 6)),
         progression="LRCP",
         irreversible=True,
+        mct=1,
         plt=False,
         no_jp2=True,
     )

@@ -7,9 +7,9 @@ order of its ``wnids``. ``load`` finds one by name; ``restrict`` leaves only the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..errors import DataError, HierarchyError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHIPPED = ("tiny", "shapes")
+HANDMADE = "shapes-hog"  # fitted on the spot to drawn shapes, by no training of ours
 
 
 @runtime_checkable
@@ -37,11 +38,12 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True)
 class Named:
-    """A network with its name and its classes."""
+    """A network with its name and its classes. about: what results should say of it, as plain values."""
 
     name: str
     wnids: tuple[str, ...]
     network: Callable[[Tensor], Tensor]
+    about: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, images: Tensor) -> Tensor:
         return self.network(images)
@@ -55,8 +57,10 @@ def load(name: str, device: torch.device | str = "cpu") -> Classifier:
     the same at a side of 160; ``torchvision/resnet50`` and ``timm/resnet50.a1_in1k`` are downloaded. Raises DataError
     if it cannot be had, naming the next best choice.
     """
-    from . import graph, public, small
+    from . import graph, handmade, public, small
 
+    if name == HANDMADE:
+        return handmade.load()
     if name in SHIPPED or name.endswith(".safetensors"):
         return small.load(name, device)
     if name.startswith(("torchvision/", "timm/")):
@@ -66,9 +70,9 @@ def load(name: str, device: torch.device | str = "cpu") -> Classifier:
     if found is not None and (not side or side.isdecimal()):
         return graph.load(found, device, int(side) if side else None)
     raise DataError(
-        f"There is no classifier {name}: {', '.join(SHIPPED)} travel with the project, graphs under "
-        f"HIERLIB_DATA/classifiers are {', '.join(graph.known()) or 'none'}, and torchvision/NAME or timm/NAME "
-        "are downloaded."
+        f"There is no classifier {name}: {', '.join(SHIPPED)} travel with the project, {HANDMADE} is made on the spot, "
+        f"graphs under HIERLIB_DATA/classifiers are {', '.join(graph.known()) or 'none'}, and torchvision/NAME or "
+        "timm/NAME are downloaded."
     )
 
 
@@ -84,7 +88,8 @@ def restrict(classifier: Classifier, wnids: Sequence[str]) -> Classifier:
             "for one: use a classifier trained on these classes, or a hierarchy over its own."
         )
     chosen = [row[wnid] for wnid in wnids]
-    return Named(classifier.name, tuple(wnids), lambda images: classifier(images)[:, chosen])
+    about = getattr(classifier, "about", {})
+    return Named(classifier.name, tuple(wnids), lambda images: classifier(images)[:, chosen], about)
 
 
 def knows(classifier: Classifier, wnids: Sequence[str]) -> bool:

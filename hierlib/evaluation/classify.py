@@ -110,8 +110,9 @@ def verdicts(
 ) -> dict[str, np.ndarray]:
     """Measures of (B, N) logits against (B,) true classes: one (B,) array each.
 
-    top1, top1_wnid; per level right_<level>, right_<level>_of_top1, probability_<level> (of the right group, summed);
-    wup (Wu-Palmer of the likeliest and the true class) if a matrix is given.
+    top1, top1_wnid; per level right_<level>, right_<level>_of_top1, probability_<level> (of the right group, summed),
+    confidence_<level> (of the group that was answered); wup (Wu-Palmer of the likeliest and the true class) if a matrix
+    is given.
     """
     best = logits.argmax(1).numpy()
     found: dict[str, Any] = {"top1": best == labels, "top1_wnid": np.array(hierarchy.wnids)[best]}
@@ -120,7 +121,8 @@ def verdicts(
         log_p = hierarchy.log_probabilities(logits, index)
         found[f"right_{level}"] = log_p.argmax(1).numpy() == of_class[labels]
         found[f"right_{level}_of_top1"] = of_class[best] == of_class[labels]
-        found[f"probability_{level}"] = log_p.exp().numpy()[pictures, of_class[labels]].astype(np.float64)
+        p = log_p.exp().numpy().astype(np.float64)
+        found[f"probability_{level}"], found[f"confidence_{level}"] = p[pictures, of_class[labels]], p.max(1)
     if wup is not None:
         found["wup"] = wup[best, labels]
     return found
@@ -132,7 +134,8 @@ def guesses(
     """What somebody says who has seen nothing but the set's statistics: the same measures as :func:`verdicts`.
 
     labels: (B,) classes of the pictures; of_set: classes of the whole set, whose commonest group (per level) and
-    commonest class are the answers (of both conventions), with the share of the right group as its probability.
+    commonest class are the answers (of both conventions), with the share of the right group as its probability and that
+    of the answered one as the confidence.
     """
     commonest = np.full(len(labels), np.bincount(of_set, minlength=len(hierarchy.wnids)).argmax())
     found: dict[str, Any] = {"top1": commonest == labels, "top1_wnid": np.array(hierarchy.wnids)[commonest]}
@@ -141,6 +144,7 @@ def guesses(
         counts = np.bincount(of_class[of_set], minlength=hierarchy.K[index])
         found[f"right_{level}"] = found[f"right_{level}_of_top1"] = of_class[labels] == counts.argmax()
         found[f"probability_{level}"] = counts[of_class[labels]] / len(of_set)
+        found[f"confidence_{level}"] = np.full(len(labels), counts.max() / len(of_set))
     if wup is not None:
         found["wup"] = wup[commonest, labels]
     return found

@@ -2,7 +2,8 @@
 
 A Bjontegaard difference needs curves that rise. Accuracies dip by half a point without meaning anything, and a cubic
 through 20 / 44 / 43.5 / 58 per cent says +20,000 %. So a monotone fit (isotonic regression) comes first, then PCHIP in
-log-bytes; and beside it stands the mean accuracy over log-bytes, which needs no inverse and never breaks.
+log-bytes by the ``bjontegaard`` package; and beside it stands the mean accuracy over log-bytes, which needs no inverse
+and never breaks.
 """
 
 from __future__ import annotations
@@ -46,30 +47,35 @@ def mean_over_log_bytes(
 class BDRate:
     """percent: mean difference of bytes at equal accuracy, second against first (-20: the second needs a fifth less).
 
-    low, high: the accuracies between which both curves are known; overlap: that range over the union of both. percent
-    is NaN where they share none.
+    low, high: the accuracies between which both curves are known; overlap: that range over the union of both; n: points
+    of each curve. percent is NaN where they share none.
     """
 
     percent: float
     low: float
     high: float
     overlap: float
+    n: tuple[int, int]
 
 
 def bd_rate(
     anchor_bytes: np.ndarray, anchor_accuracy: np.ndarray, test_bytes: np.ndarray, test_accuracy: np.ndarray
 ) -> BDRate:
     """Bjontegaard difference of bytes after a monotone fit of both curves."""
+    from bjontegaard import bd_rate as library
+
     anchor, test = (
-        _inverse(*_curve(anchor_bytes, anchor_accuracy)),
-        _inverse(*_curve(test_bytes, test_accuracy)),
+        _monotone(*_curve(anchor_bytes, anchor_accuracy)),
+        _monotone(*_curve(test_bytes, test_accuracy)),
     )
-    low, high = max(anchor.x[0], test.x[0]), min(anchor.x[-1], test.x[-1])
-    union = max(anchor.x[-1], test.x[-1]) - min(anchor.x[0], test.x[0])
+    (_, a), (_, t) = anchor, test
+    low, high, n = max(a[0], t[0]), min(a[-1], t[-1]), (len(a), len(t))
+    union = max(a[-1], t[-1]) - min(a[0], t[0])
     if not high > low:
-        return BDRate(float("nan"), float(low), float(high), 0.0)
-    mean_log = float(test.integrate(low, high) - anchor.integrate(low, high)) / (high - low)
-    return BDRate(100 * float(np.expm1(mean_log)), float(low), float(high), float((high - low) / union))
+        return BDRate(float("nan"), float(low), float(high), 0.0, n)
+    (x_a, _), (x_t, _) = anchor, test
+    percent = library(np.exp(x_a), a, np.exp(x_t), t, "pchip", require_matching_points=False, min_overlap=0)
+    return BDRate(float(percent), float(low), float(high), float((high - low) / union), n)
 
 
 def bytes_at(n_bytes: np.ndarray, accuracy: np.ndarray, wanted: float) -> float:
@@ -191,11 +197,17 @@ def _curve(n_bytes: Any, accuracy: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.log(known), np.array([y[x == value].mean() for value in known])
 
 
-def _inverse(x: np.ndarray, y: np.ndarray) -> Any:
-    """Accuracy -> log-bytes: PCHIP through the isotonic fit."""
-    from scipy.interpolate import PchipInterpolator
+def _monotone(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(log-bytes, accuracy) made to rise: the isotonic fit, its plateaus tilted so that it can be inverted."""
     from sklearn.isotonic import IsotonicRegression
 
     fitted = IsotonicRegression().fit_transform(x, y)
-    reach = np.ptp(fitted) or 1.0
-    return PchipInterpolator(fitted + TILT * reach * np.arange(len(fitted)), x)
+    return x, fitted + TILT * (np.ptp(fitted) or 1.0) * np.arange(len(fitted))
+
+
+def _inverse(x: np.ndarray, y: np.ndarray) -> Any:
+    """Accuracy -> log-bytes: PCHIP through the isotonic fit."""
+    from scipy.interpolate import PchipInterpolator
+
+    x, fitted = _monotone(x, y)
+    return PchipInterpolator(fitted, x)

@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from ..images.pictures import to_uint8
 from .rate import ms_ssim_scales
-from .shards import Shards
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,16 +79,19 @@ def weights_digest(network: nn.Module) -> str:
 
 def _plain(value: Any) -> bool:
     kinds = (bool, int, float, str, type(None))
+    if isinstance(value, dict):
+        return bool(value) and all(isinstance(k, str) and _plain(v) for k, v in value.items())
     return isinstance(value, kinds) or (isinstance(value, (list, tuple)) and all(isinstance(v, kinds) for v in value))
 
 
-def provenance(sweep: Sweep, run: dict[str, Any], shards: Shards) -> dict[str, Any]:
+def provenance(sweep: Sweep, run: dict[str, Any], chunks: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The meta of finished results: ``run`` (see identity), the majority line, time spent, versions, hardware."""
     import torch
 
     from .. import __version__
 
-    seconds = {k: sum(chunk["seconds"][k] for chunk in shards.chunks) for k in ("encode", "decode", "classify")}
+    steps = ("encode", "decode", "measure", "classify")
+    seconds = {k: sum(chunk["seconds"].get(k, 0.0) for chunk in chunks) for k in steps}
     height, width = sweep.pictures[0].shape[1:]
     return {
         **run,
@@ -98,7 +101,7 @@ def provenance(sweep: Sweep, run: dict[str, Any], shards: Shards) -> dict[str, A
         "undecodable": "answered by the majority guess; PSNR and MS-SSIM of mid-grey",
         "ms_ssim_scales": f"{ms_ssim_scales(height, width)} of 5 at {width}x{height}, the size of the first picture",
         "seconds": seconds,
-        "decodings": sum(chunk["decodings"] for chunk in shards.chunks),
+        "decodings": sum(chunk["decodings"] for chunk in chunks),
         "versions": {"hierlib": __version__, "python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "hardware": {
             "machine": f"{platform.system()} {platform.machine()}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ SCHEMA = "hierlib-results-1"
 KINDS = ("budget", "level", "whole", "original")
 
 
-def tidy(columns: dict[str, list[Any]]) -> pd.DataFrame:
+def tidy(columns: dict[str, list[Any]] | pd.DataFrame) -> pd.DataFrame:
     """Columns of plain values -> the frame, None as missing, with the types that saving and loading keep."""
     import pandas as pd
 
@@ -30,12 +31,14 @@ def tidy(columns: dict[str, list[Any]]) -> pd.DataFrame:
     for name in ("picture", "bytes"):
         frame[name] = frame[name].astype("int64")
     for name in frame.columns:
-        if name in ("psnr_db", "ms_ssim", "bpp", "wup") or name.startswith("probability_"):
+        if name in ("psnr_db", "ms_ssim", "bpp", "wup") or name.startswith(("probability_", "confidence_")):
             frame[name] = frame[name].astype("float64")
         elif name in ("top1", "complete", "decodable") or name.startswith("right_"):
             frame[name] = frame[name].astype("bool")
         elif name in ("wnid", "classifier", "kind", "point", "top1_wnid"):
             frame[name] = frame[name].astype("object")
+    missed = [~frame[name] for name in frame.columns if name.endswith("_of_top1")]
+    frame["hierarchical_distance"] = np.sum(missed, axis=0).astype("int64") if missed else 0
     return frame
 
 
@@ -64,9 +67,9 @@ class Results:
     @property
     def measures(self) -> tuple[str, ...]:
         """Columns that are averaged, in the order of the table."""
-        per_level = [f"{kind}_{level}" for level in self.levels for kind in ("right", "probability")]
+        per_level = [f"{kind}_{level}" for level in self.levels for kind in ("right", "probability", "confidence")]
         of_top1 = [f"right_{level}_of_top1" for level in self.levels]
-        known = ("psnr_db", "ms_ssim", *per_level, *of_top1, "top1", "wup")
+        known = ("psnr_db", "ms_ssim", *per_level, *of_top1, "top1", "wup", "hierarchical_distance")
         return tuple(name for name in known if name in self.rows)
 
     def of(self, classifier: str | None = None, kind: str | None = None) -> pd.DataFrame:
@@ -87,9 +90,20 @@ class Results:
         PSNR is that of mid-grey; n_decodable says how many were really decoded. decodable_only: the means over those
         alone, which flatter a codec whose small files fail on the hard pictures.
         """
+        return (self._means_of_decodable if decodable_only else self._means).copy()
+
+    @cached_property
+    def _means(self) -> pd.DataFrame:
+        return self._aggregated(self.rows)
+
+    @cached_property
+    def _means_of_decodable(self) -> pd.DataFrame:
+        return self._aggregated(self.rows[self.rows["decodable"]])
+
+    def _aggregated(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Means and standard errors by classifier and point; drawn many times from the same results, so kept."""
         import pandas as pd
 
-        rows = self.rows[self.rows["decodable"]] if decodable_only else self.rows
         aggregated = []
         for (classifier, kind, point), group in rows.groupby(["classifier", "kind", "point"], sort=False):
             line = {
@@ -162,7 +176,7 @@ class Results:
 
                 table = pyarrow.parquet.read_table(path)
                 meta = json.loads((table.schema.metadata or {}).get(b"hierlib", b"{}"))
-                rows = table.to_pydict()
+                rows: Any = table.to_pandas()
             else:
                 content = json.loads(path.read_text())
                 meta, rows = content["meta"], content["rows"]

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, HierarchyError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..hierarchy.tree import Hierarchy
     from .results import Results
 
 RUNGS = ("budget", "level", "whole")
@@ -31,15 +32,23 @@ def n_star(results: Results, level: str, classifier: str | None = None, *, of_to
         raise DataError(f"These results have no level {level!r}; their levels are {', '.join(results.levels)}.")
     rows = results.of(classifier)
     rows = rows[rows["kind"].isin(RUNGS)]
-    return rows.groupby("picture").apply(_settles, measure, include_groups=False).rename(f"n_star_{level}_bytes")
+    right = (rows[measure] & rows["decodable"]).groupby([rows["picture"], rows["bytes"]]).all().sort_index()
+    return _settled(right).rename(f"n_star_{level}_bytes")
 
 
-def _settles(rows: pd.DataFrame, measure: str) -> float:
-    """Bytes after the last wrong answer. Points of equal bytes must all be right."""
-    right = (rows[measure] & rows["decodable"]).groupby(rows["bytes"]).all().sort_index()
-    wrong = np.flatnonzero(~right.to_numpy(dtype=bool))
-    first = wrong[-1] + 1 if len(wrong) else 0
-    return float(right.index[first]) if first < len(right) else float("nan")
+def _settled(right: pd.Series) -> pd.Series:
+    """(picture, bytes) -> whether all answers there are right; sorted. Bytes after each picture's last wrong one."""
+    import pandas as pd
+
+    picture, n_bytes = (right.index.get_level_values(i).to_numpy() for i in (0, 1))
+    pictures, starts = np.unique(picture, return_index=True)
+    if not len(pictures):
+        return pd.Series([], index=pd.Index([], name="picture"), dtype=float)
+    ends = np.r_[starts[1:], len(picture)]
+    places = np.where(right.to_numpy(dtype=bool), -1, np.arange(len(picture)))
+    first = np.maximum(np.maximum.reduceat(places, starts) + 1, starts)
+    settled = np.where(first < ends, n_bytes[np.minimum(first, len(picture) - 1)], np.nan)
+    return pd.Series(settled.astype(float), index=pd.Index(pictures, name="picture"))
 
 
 def survival(settled: Any, n_bytes: Any) -> np.ndarray:
@@ -59,3 +68,32 @@ def median_bytes(settled: Any) -> float:
     needed = np.sort(np.nan_to_num(np.asarray(settled, dtype=float), nan=np.inf))
     middle = needed[(len(needed) - 1) // 2] if len(needed) else np.inf
     return float(middle) if np.isfinite(middle) else float("nan")
+
+
+def median_by_group(
+    results: Results, hierarchy: Hierarchy, level: str, classifier: str | None = None, *, of_top1: bool = False
+) -> pd.DataFrame:
+    """A frame, one row per group of ``level`` that has pictures, the quickest first.
+
+    group: its name; n: pictures; median_bytes: after which half of them have settled (NaN if half never do); settled:
+    share that ever does. Raises HierarchyError where the tree has no such level, or lacks a class of the pictures.
+    """
+    import pandas as pd
+
+    index, settled = hierarchy.level(level), n_star(results, level, classifier, of_top1=of_top1)
+    row = {wnid: i for i, wnid in enumerate(hierarchy.wnids)}
+    of_picture = results.rows.drop_duplicates("picture").set_index("picture")["wnid"]
+    strangers = set(of_picture) - set(row)
+    if strangers:
+        raise HierarchyError(f"{hierarchy.name} lacks {min(strangers)}: use the hierarchy of the results.")
+    groups = hierarchy.groups[index][[row[wnid] for wnid in of_picture.loc[settled.index]]]
+    rows = [
+        {
+            "group": hierarchy.group_names[index][group],
+            "n": int((groups == group).sum()),
+            "median_bytes": median_bytes(settled[groups == group]),
+            "settled": float(settled[groups == group].notna().mean()),
+        }
+        for group in np.unique(groups)
+    ]
+    return pd.DataFrame(rows).sort_values(["median_bytes", "group"]).reset_index(drop=True)

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..evaluation import Results
 
-__all__ = ["rate_accuracy", "rate_distortion", "rate_similarity", "save", "survival", "training_curves"]
+__all__ = ["calibration", "rate_accuracy", "rate_distortion", "rate_similarity", "save", "survival", "training_curves"]
 
 LABELS = {
     "psnr_db": "PSNR, dB",
@@ -53,10 +54,10 @@ def rate_accuracy(results: Sequence[Results], classifier: str | None = None, x: 
     first = _alike(results)
     K = first.meta["hierarchy"]["K"]
     figure, axes = sheet(3.6 * len(first.levels), 3.5, 1, len(first.levels))
-    for axis, level, groups in zip(axes[0], first.levels, K, strict=True):
+    for axis, level, groups, letter in zip(axes[0], first.levels, K, ascii_lowercase, strict=False):
         _curves(axis, results, f"right_{level}", classifier, x)
         axis.axhline(first.majority[level], color=FAINT, linestyle=":", linewidth=1.2, label="largest group")
-        axis.set(title=f"{level}, K = {groups}", ylim=(0, None))
+        axis.set(title=f"({letter}) {level}, K = {groups}", ylim=(0, None))
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes[0, 0].set_ylabel("right answers")
     return _finish(figure, axes)
@@ -67,9 +68,9 @@ def rate_similarity(results: Sequence[Results], x: str = "bytes") -> Figure:
     """A panel for each classifier (the paper's Fig. 5): mean Wu-Palmer similarity of answer and truth."""
     names = _alike(results).classifiers
     figure, axes = sheet(max(4.6, 3.6 * len(names)), 3.5, 1, len(names))
-    for axis, name in zip(axes[0], names, strict=True):
+    for axis, name, letter in zip(axes[0], names, ascii_lowercase, strict=False):
         _curves(axis, results, "wup", name, x)
-        axis.set(title=name)
+        axis.set(title=f"({letter}) {name}")
     axes[0, 0].set_ylabel(LABELS["wup"])
     return _finish(figure, axes)
 
@@ -113,6 +114,30 @@ def survival(results: Results, classifier: str | None = None) -> Figure:
     _log_bytes(axis)
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axis.legend(loc="upper left")
+    return figure
+
+
+@styled
+def calibration(results: Results, classifier: str | None = None) -> Figure:
+    """How far is confidence from accuracy, along the bytes? ECE of each level; that of the originals dashed."""
+    from ..evaluation.calibration import calibration as measured
+
+    found = measured(results, classifier)
+    rows = results.of(classifier)
+    budget = rows[rows["kind"] == "budget"].groupby("point")["bytes"].mean()
+    figure, axes = sheet(6.6, 3.4)
+    axis = axes[0, 0]
+    for index, level in enumerate(results.levels):
+        of_level = found[found["level"] == level].set_index("point")["ece"]
+        points = [point for point in budget.sort_values().index if point in of_level.index]
+        axis.plot(budget[points], of_level[points], "o-", color=level_colour(index), label=level)
+        if "original" in of_level.index:
+            axis.axhline(of_level["original"], color=level_colour(index), linestyle="--", linewidth=1)
+    name = classifier or results.classifiers[0]
+    axis.set(xlabel=LABELS["bytes"], ylabel="calibration error", ylim=(0, None))
+    axis.set_title(f"{results.meta['codec']['name']}, {name}")
+    _log_bytes(axis)
+    axis.legend(loc="upper right")
     return figure
 
 
@@ -198,5 +223,5 @@ def _log_bytes(axis: Any) -> None:
 def _finish(figure: Figure, axes: Any) -> Figure:
     """One legend for all panels, below them."""
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
     return figure

@@ -82,4 +82,4 @@ def open_codec(name: str) -> ProgressiveCodec:
     """A codec by name: a classical one of ``hierlib.baselines``, shipped weights, or the path of a weights file."""
     from .. import baselines, load
 
-    return baselines.load(name) if name in baselines.KNOWN or name.startswith("jpeg") else load(name)
+    return baselines.load(name) if baselines.classical(name) else load(name)

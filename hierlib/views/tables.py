@@ -32,17 +32,22 @@ def measured(*folders: str | Path) -> dict[str, list[Results]]:
     return found
 
 
-def _rank(codec: str) -> tuple[bool, bool, bool, str]:
-    """Sorts codecs as figures name them, so that each keeps its colour: shipped, trained here, JPEG 2000, JPEG."""
+def _rank(codec: str) -> tuple[bool, int, bool, str]:
+    """Sorts codecs as figures name them, so that each keeps its colour: shipped, trained here, then the classical."""
+    from .. import baselines
     from ..codec.weights import known
 
-    return codec.startswith("jpeg"), not codec.startswith("jpeg2000"), codec not in known(), codec
+    order = list(baselines.KNOWN)
+    place = order.index(codec) if codec in order else len(order)
+    return baselines.classical(codec), place, codec not in known(), codec
 
 
 def same_bytes(results: Sequence[Results], measure: str, classifier: str | None = None) -> Any:
-    """A frame of means: a row for each budget in bytes and one for the originals, a column for each codec.
+    """A frame of means: a row for each budget in bytes, one for the originals and, of ``right_<level>``, one for always
+    naming the largest group; a column for each codec.
 
-    A codec that cannot decode all pictures at a budget carries the number that it can, "0.41 (12 of 48)".
+    A codec that cannot decode all pictures at a budget carries the number that it can, "0.41 (12 of 48)"; where it has
+    no file so small for any of them, the cell says that.
     """
     import pandas as pd
 
@@ -53,12 +58,29 @@ def same_bytes(results: Sequence[Results], measure: str, classifier: str | None 
             (table["classifier"] == (classifier or result.classifiers[0])) & table["kind"].isin(("budget", "original"))
         ]
         cells = {
-            "originals" if row["kind"] == "original" else f"{row['budget_bytes']:,} B": f"{row[measure]:.3f}"
-            + ("" if row["n_decodable"] == row["n"] else f" ({row['n_decodable']} of {row['n']})")
+            "originals" if row["kind"] == "original" else f"{row['budget_bytes']:,} B": _cell(row, measure)
             for row in table.to_dict("records")
         }
+        level = measure.removeprefix("right_").removesuffix("_of_top1")
+        if level in result.majority:
+            cells["largest group"] = f"{result.majority[level]:.3f}"
         columns[result.meta["codec"]["name"]] = cells
     return pd.DataFrame(columns)
+
+
+def _cell(row: dict[str, Any], measure: str) -> str:
+    if row["n_decodable"] == 0:
+        return "no file so small"
+    survivors = "" if row["n_decodable"] == row["n"] else f" ({row['n_decodable']} of {row['n']})"
+    return f"{row[measure]:.3f}{survivors}"
+
+
+def by_classifier(results: Sequence[Results], measure: str) -> Any:
+    """``same_bytes`` of each classifier that all results share, one below the other; its name is the first index."""
+    import pandas as pd
+
+    shared = [name for name in results[0].classifiers if all(name in result.classifiers for result in results)]
+    return pd.concat({name: same_bytes(results, measure, name) for name in shared}, names=["classifier", "at"])
 
 
 def overview(found: dict[str, list[Results]]) -> Any:

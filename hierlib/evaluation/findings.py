@@ -1,0 +1,250 @@
+"""What this project finds for a claim of the paper: functions over shipped tables and measured results, by name.
+
+A claim names one with its arguments, ``gain right_coarse imagenet-val227 mobilenet_v2_1.0 256 2048``. Each gives a
+Found, or raises NotMeasured with what is missing. None of them knows what the paper says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import HierlibError
+from .curves import bd_rate, bootstrap
+
+if TYPE_CHECKING:
+    from .results import Results
+
+SEEDS, K = 20, 10
+FLOOR = "jpeg2000"  # whom ours is compared with where the paper's peers are not at hand
+
+
+class NotMeasured(HierlibError):
+    """A finding whose results are not there; the message says which."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """value: a number (NaN for a text); low, high: its interval, NaN if it has none; data: what it rests on."""
+
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
+    text: str = ""
+    data: str = ""
+    n: int = 0
+
+
+@dataclass
+class Shelf:
+    """What findings may look at: measured results, and the folder of the ablations' curves. codec: whose claims."""
+
+    results: Sequence[Results]
+    ablations: Path | None = None
+    codec: str = "tiny"
+    _gains: dict[str, Found] = field(default_factory=dict)
+
+    def of(self, codec: str, pictures: str, classifier: str) -> Results:
+        """The results of a codec on pictures with a classifier. Raises NotMeasured if there are none."""
+        for result in self.results:
+            name, on = result.meta["codec"]["name"], result.meta["pictures"]["name"]
+            if (name, on) == (codec, pictures) and classifier in result.classifiers:
+                return result
+        raise NotMeasured(f"no results of {codec} on {pictures} with {classifier}")
+
+    @cached_property
+    def wup(self) -> np.ndarray:
+        """(1000, 1000) Wu-Palmer similarities of ImageNet's classes."""
+        from ..hierarchy.classes import classes
+        from ..hierarchy.wordnet import wup_matrix
+
+        return wup_matrix(classes("imagenet").wnids)
+
+    @cached_property
+    def seeds(self) -> dict[str, np.ndarray]:
+        """Figures of the shipped k-means runs at K = 10, (SEEDS,) each: intra, inter, gap, entropy."""
+        from ..hierarchy.laboratory import seeds
+        from ..hierarchy.measures import measure
+
+        made = [measure(groups, self.wup) for groups in seeds("imagenet", K, SEEDS)]
+        return {name: np.array([_figure(m, name) for m in made]) for name in ("intra", "inter", "gap", "entropy")}
+
+    @cached_property
+    def cut(self) -> Any:
+        """The WordNet depth cut at K = 10, as a Hierarchy."""
+        from ..hierarchy import load
+
+        return load("imagenet-wordnet")
+
+
+def find(measure: str, shelf: Shelf) -> Found:
+    """The finding that ``measure`` names. Raises NotMeasured, or HierlibError for a name that nobody here has."""
+    name, *arguments = measure.split()
+    if name not in FINDINGS:
+        raise HierlibError(f"No finding is called {name!r}; there are {', '.join(FINDINGS)}.")
+    return FINDINGS[name](shelf, *arguments)
+
+
+def _figure(measured: Any, name: str) -> float:
+    return measured.intra - measured.inter if name == "gap" else float(getattr(measured, name))
+
+
+def _seed(shelf: Shelf, figure: str) -> Found:
+    """A figure of the CLIP groups: mean over the seeds of k-means, least to most."""
+    values = shelf.seeds[figure]
+    return _over_seeds(values, "imagenet-clip")
+
+
+def _over_seeds(values: np.ndarray, data: str) -> Found:
+    return Found(values.mean(), values.min(), values.max(), data=f"{data}, {len(values)} k-means seeds", n=len(values))
+
+
+def _depth_cut(shelf: Shelf, figure: str) -> Found:
+    """A figure of the WordNet depth cut, which has no seed."""
+    from ..hierarchy.measures import measure
+
+    return Found(_figure(measure(shelf.cut.groups[0], shelf.wup), figure), data="imagenet-wordnet, depth 3")
+
+
+def _above_clip(shelf: Shelf, figure: str) -> Found:
+    """The depth cut's figure less that of each CLIP seed."""
+    return _over_seeds(_depth_cut(shelf, figure).value - shelf.seeds[figure], "imagenet-wordnet less imagenet-clip")
+
+
+def _below_clip(shelf: Shelf, figure: str) -> Found:
+    """Each CLIP seed's figure less the depth cut's."""
+    return _over_seeds(shelf.seeds[figure] - _depth_cut(shelf, figure).value, "imagenet-clip less imagenet-wordnet")
+
+
+def _over_half(shelf: Shelf) -> Found:
+    """Share of the depth cut's classes in its largest group, less one half."""
+    sizes = shelf.cut.sizes(0)
+    return Found(sizes.max() / sizes.sum() - 0.5, data="imagenet-wordnet, depth 3", n=int(sizes.sum()))
+
+
+def _largest_group(shelf: Shelf) -> Found:
+    """The name of the largest group of the depth cut."""
+    name = shelf.cut.group_names[0][int(shelf.cut.sizes(0).argmax())]
+    return Found(float("nan"), text=name, data="imagenet-wordnet, depth 3")
+
+
+def _named_groups(shelf: Shelf, *wanted: str) -> Found:
+    """Which of the wanted names a coarse CLIP group carries."""
+    from ..hierarchy import load
+
+    names = set(load("imagenet-clip").group_names[0])
+    return Found(float("nan"), text=", ".join(w for w in wanted if w in names) or "none of them", data="imagenet-clip")
+
+
+def _similarity(shelf: Shelf, one: str, other: str) -> Found:
+    """Wu-Palmer similarity of two classes (Eq. 1)."""
+    from ..hierarchy.wordnet import shipped_wordnet
+
+    return Found(shipped_wordnet().wup(one, other), data="WordNet 3.0")
+
+
+def _gain(shelf: Shelf, measure: str, pictures: str, classifier: str, low: str, high: str) -> Found:
+    """Mean over log-bytes from ``low`` to ``high`` of ours less the classical floor's, paired by picture, 95 %."""
+    key = f"{measure} {pictures} {classifier} {low} {high}"
+    if key not in shelf._gains:
+        ours, theirs = (shelf.of(codec, pictures, classifier) for codec in (shelf.codec, FLOOR))
+        if not theirs.meta["codec"].get("colour_transform"):
+            raise NotMeasured(f"the results of {FLOOR} on {pictures} were made without its colour transform")
+        one, other = (_by_budget(results, measure, classifier, int(low), int(high)) for results in (ours, theirs))
+        budgets = sorted(set(one.columns) & set(other.columns))
+        if not budgets or ours.meta["pictures"] != theirs.meta["pictures"]:
+            raise NotMeasured(f"{shelf.codec} and {FLOOR} share no budget from {low} to {high} bytes on {pictures}")
+        x, difference = np.log(np.array(budgets, float)), (one[budgets] - other[budgets]).to_numpy()
+        if len(budgets) > 1:
+            difference = (np.diff(x) * (difference[:, 1:] + difference[:, :-1]) / 2).sum(1) / (x[-1] - x[0])
+        found = bootstrap(difference.reshape(len(one), -1).mean(1))
+        spoken = f"{budgets[0]} B" if len(budgets) == 1 else f"{budgets[0]} to {budgets[-1]} B"
+        data = f"{pictures}, {classifier}, {spoken}, against {FLOOR}"
+        shelf._gains[key] = Found(found.mean, found.low, found.high, data=data, n=found.n)
+    return shelf._gains[key]
+
+
+def _by_budget(results: Results, measure: str, classifier: str, low: int, high: int) -> Any:
+    """A frame (pictures, budgets) of a measure."""
+    rows = results.of(classifier, "budget")
+    rows = rows[(rows["budget_bytes"] >= low) & (rows["budget_bytes"] <= high)]
+    if measure not in rows:
+        raise NotMeasured(f"{results.meta['codec']['name']} on {results.meta['pictures']['name']} without {measure}")
+    return rows.assign(value=rows[measure].astype(float)).pivot_table(
+        index="picture", columns="budget_bytes", values="value", aggfunc="first"
+    )
+
+
+def _whole(shelf: Shelf, measure: str, pictures: str, classifier: str) -> Found:
+    """Mean of a measure over whole files of ours, 95 % by bootstrap."""
+    rows = shelf.of(shelf.codec, pictures, classifier).of(classifier, "whole")
+    found = bootstrap(rows[measure].astype(float).to_numpy())
+    data = f"{pictures}, {classifier}, whole files of {rows['bytes'].mean():.0f} B"
+    return Found(found.mean, found.low, found.high, data=data, n=found.n)
+
+
+def _whole_percent(shelf: Shelf, measure: str, pictures: str, classifier: str) -> Found:
+    """The same in percent."""
+    found = _whole(shelf, measure, pictures, classifier)
+    return replace(found, value=100 * found.value, low=100 * found.low, high=100 * found.high)
+
+
+def _arm(shelf: Shelf, arm: str) -> dict[str, Any]:
+    """The curve of an ablation's arm, as its training left it. Raises NotMeasured if it was not trained."""
+    folder = shelf.ablations
+    for path in sorted(folder.glob("*/curve.json")) if folder is not None else ():
+        content: dict[str, Any] = json.loads(path.read_text())
+        if content["arm"] == arm:
+            return content
+    raise NotMeasured(f"no curve of the arm {arm}")
+
+
+def _bd_rate(shelf: Shelf, test: str, anchor: str, measure: str) -> Found:
+    """BD-rate in percent of one arm against another (first seed of each)."""
+    curves = [_arm(shelf, arm) for arm in (anchor, test)]
+    points = [[np.array([row[key] for row in curve["rows"]]) for key in ("bytes", measure)] for curve in curves]
+    data = f"{test} against {anchor}, {curves[0]['pictures']}, {curves[0]['steps']} steps, {measure}"
+    return Found(bd_rate(*points[0], *points[1]).percent, data=data, n=1)
+
+
+def _saving(shelf: Shelf, test: str, anchor: str, measure: str) -> Found:
+    """Percent of bytes that one arm saves against another: the BD-rate with its sign turned."""
+    found = _bd_rate(shelf, test, anchor, measure)
+    return replace(found, value=-found.value)
+
+
+def _best_split(shelf: Shelf, measure: str, chosen: str, *others: str) -> Found:
+    """Least lead of an arm's mean of a measure, over log-bytes, on those of the other arms."""
+    from .curves import mean_over_log_bytes
+
+    means = []
+    for arm in (chosen, *others):
+        rows = _arm(shelf, arm)["rows"]
+        x, y = (np.array([row[key] for row in rows]) for key in ("bytes", measure))
+        means.append(mean_over_log_bytes(x, y))
+    lead = means[0] - max(means[1:])
+    return Found(lead, data=f"{chosen} against {', '.join(others)}, {measure}", n=1)
+
+
+FINDINGS: dict[str, Callable[..., Found]] = {
+    "seeds": _seed,
+    "depth_cut": _depth_cut,
+    "above_clip": _above_clip,
+    "below_clip": _below_clip,
+    "over_half": _over_half,
+    "largest_group": _largest_group,
+    "named_groups": _named_groups,
+    "similarity": _similarity,
+    "gain": _gain,
+    "whole": _whole,
+    "whole_percent": _whole_percent,
+    "bd_rate": _bd_rate,
+    "saving": _saving,
+    "best_split": _best_split,
+}

@@ -1,0 +1,98 @@
+"""The measured results that ship, as a list, and the command that makes them.
+
+``python -m hierlib.evaluation.measure`` makes those of ``data/results`` that are not there (``make measure`` does it);
+named ones, ``jpeg2000-imagenet-val227``, are made anew. It needs the packs and graphs under HIERLIB_DATA. An
+interrupted one goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import HierlibError
+from ..files import PACKAGE
+
+PEERS = ("jpeg2000", "jpeg", "jpeg-best", "jpeg2000-fresh", "webp-fresh", "avif-fresh", "jxl-fresh")
+SMALL = (32, 64, 128, 192, 256, 384, 512, 1024)  # bytes, at 64x64: up to 2 bits per pixel
+LARGE = (128, 256, 512, 1024, 2048, 4096, 8192)  # bytes, at 224x224 and 227x227: 0.02 to 1.3 bits per pixel
+HELD_OUT = ("mobilenet_v2_1.0", "mobilenet_edgetpu_1.0")  # ImageNet graphs that no training here ever saw
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One file of results. level_ends: also at the codec's level ends (JPEG 2000's twenty would double the time)."""
+
+    codec: str
+    pictures: str
+    hierarchy: str
+    classifiers: tuple[str, ...]
+    budgets: tuple[int, ...] = field(repr=False)
+    level_ends: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the file, without its ending."""
+        return f"{self.codec}-{self.pictures}"
+
+
+PLAN = tuple(
+    Measurement(codec, pictures, hierarchy, classifiers, budgets, level_ends=codec == "tiny")
+    for pictures, hierarchy, classifiers, budgets in (
+        ("tiny-imagenet-val", "tiny-clip", ("tiny", "mobilenet_v2_1.0"), SMALL),
+        ("imagenet-val227", "imagenet-clip", HELD_OUT, LARGE),
+        ("imagenette-woof-224-val", "imagenet-clip", HELD_OUT, LARGE),
+    )
+    for codec in ("tiny", *PEERS)
+)
+
+
+def measure(made: Measurement, folder: Path) -> Path:
+    """Make ``folder/<name>.parquet``. Raises DataError where pictures or classifiers are not at hand."""
+    from .. import baselines, classifiers, hierarchy
+    from ..codec.weights import load
+    from ..images.packs import open_pack
+    from .sweep import evaluate
+
+    codec = baselines.load(made.codec) if baselines.classical(made.codec) else load(made.codec)
+    jury = [classifiers.load(name) for name in made.classifiers]  # under their own names
+    path, partial = folder / f"{made.name}.parquet", folder / f".{made.name}.partial.jsonl"
+    results = evaluate(
+        codec,
+        open_pack(made.pictures),
+        hierarchy.load(made.hierarchy),
+        jury,
+        made.budgets,
+        level_ends=made.level_ends,
+        resume=partial,
+    )
+    results.save(path)
+    partial.unlink(missing_ok=True)
+    return path
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="hierlib.evaluation.measure", description="Make the shipped results.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="make these anew (all that are not there)")
+    parser.add_argument("--out", type=Path, default=PACKAGE.parent / "data" / "results", metavar="FOLDER")
+    arguments = parser.parse_args(argv)
+    known = {made.name: made for made in PLAN}
+    if unknown := sorted(set(arguments.names) - set(known)):
+        print(f"hierlib: no result is called {unknown[0]}; there are {', '.join(known)}.", file=sys.stderr)
+        return 2
+    wanted = arguments.names or [name for name in known if not (arguments.out / f"{name}.parquet").exists()]
+    try:
+        for name in wanted:
+            print(measure(known[name], arguments.out), flush=True)
+    except HierlibError as error:
+        print(f"hierlib: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

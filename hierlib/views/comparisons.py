@@ -1,0 +1,51 @@
+"""Two codecs, or a codec and a ceiling, as tables: one block for each classifier or codec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError
+from ..evaluation import bd_rate, paired_difference, price_of_progressiveness
+
+if TYPE_CHECKING:
+    from ..evaluation import Results
+
+
+def named(results: Sequence[Results], codec: str) -> Results:
+    """The results of a codec. Raises DataError, with the names there are, if it is not among them."""
+    for result in results:
+        if result.meta["codec"]["name"] == codec:
+            return result
+    names = ", ".join(result.meta["codec"]["name"] for result in results)
+    raise DataError(f"No results are of the codec {codec!r}; there are {names or 'none'}.")
+
+
+def differences(rival: Results, ours: Results, measure: str, seed: int = 0) -> Any:
+    """``paired_difference`` of ours less the rival's by each classifier; its name is the first index."""
+    import pandas as pd
+
+    each = {name: paired_difference(rival, ours, measure, name, seed=seed) for name in ours.classifiers}
+    return pd.concat(each, names=["classifier", "row"]).droplevel("row")
+
+
+def bd_rates(rival: Results, ours: Results, measure: str) -> Any:
+    """A row for each classifier: percent of bytes ours needs more at equal values, the overlap, points of each."""
+    import pandas as pd
+
+    rows = {
+        name: vars(bd_rate(*(x for r in (rival, ours) for x in r.curve(measure, name)))) for name in ours.classifiers
+    }
+    frame = pd.DataFrame(rows).T
+    frame["n"] = [" and ".join(map(str, n)) for n in frame["n"]]
+    return frame.rename_axis("classifier")
+
+
+def prices(results: Sequence[Results], ceiling: str, measure: str = "psnr_db") -> Any:
+    """The price of progressiveness of each codec but the ceiling, against it; the codec's name is the index."""
+    import pandas as pd
+
+    single = [named(results, ceiling)]
+    others = {r.meta["codec"]["name"]: r for r in results if r.meta["codec"]["name"] != ceiling}
+    each = {name: price_of_progressiveness(r, single, measure) for name, r in others.items()}
+    return pd.concat(each, names=["codec", "row"]).droplevel("row")
