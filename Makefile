@@ -50,7 +50,7 @@ lint: $(STAMP) ## check style, types and that no notebook carries outputs
 lab: $(STAMP) ## open JupyterLab on the slider
 	$(BIN)/jupyter lab notebooks/03_decode.ipynb
 
-bench: $(STAMP) ## measure the stream: random cuts, real against estimated bytes, float64
+bench: $(STAMP) ## measure stream, coder, portability, bad streams, speed, training, harness (over an hour)
 	$(BIN)/python -m pytest tests/benchmarks --timeout 900 -s
 
 measure: $(STAMP) ## make the shipped results that are not there (hours; needs HIERLIB_DATA)
