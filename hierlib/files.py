@@ -33,6 +33,12 @@ def shipped(*parts: str) -> Path:
     )
 
 
+def imagenet_wnids() -> tuple[str, ...]:
+    """The WordNet ids of ImageNet-1K's 1000 classes, in the usual order of logits."""
+    lines = shipped("classes", "imagenet.csv").read_text().splitlines()
+    return tuple(line.split(",", 1)[0] for line in lines[1:])
+
+
 def data_root() -> Path | None:
     """The folder named by ``HIERLIB_DATA`` (parquet packs, ImageFolders), or None where the variable is not set.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..errors import DataError, HierarchyError
@@ -95,11 +94,3 @@ def restrict(classifier: Classifier, wnids: Sequence[str]) -> Classifier:
 def knows(classifier: Classifier, wnids: Sequence[str]) -> bool:
     """Whether ``restrict`` would succeed."""
     return set(wnids) <= set(classifier.wnids)
-
-
-def imagenet_wnids() -> tuple[str, ...]:
-    """The 1000 WordNet ids in the usual order of logits."""
-    from ..files import shipped
-
-    lines = Path(shipped("classes", "imagenet.csv")).read_text().splitlines()
-    return tuple(line.split(",", 1)[0] for line in lines[1:])

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import DataError
-from ..files import data_root
-from . import Named, imagenet_wnids
+from ..files import data_root, imagenet_wnids
+from . import Named
 from .small import freeze
 
 CLASSES = 1000

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 from ..errors import DataError
-from . import Named, graph, imagenet_wnids
+from ..files import imagenet_wnids
+from . import Named, graph
 
 if TYPE_CHECKING:
     import torch

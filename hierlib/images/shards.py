@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError
+from ..files import imagenet_wnids
 from .packs import SUFFIXES, PictureSet
 from .pictures import from_pil
 
@@ -75,8 +76,6 @@ def _members(shard: Path) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
 
 def _wnid(key: str, said: str | None, shard: Path) -> str:
     if said is not None and said.isdecimal():
-        from ..classifiers import imagenet_wnids
-
         known = imagenet_wnids()
         if int(said) < len(known):
             return known[int(said)]

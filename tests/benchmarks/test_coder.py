@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
+from timing import seconds
 
 from hierlib.codec.rangecoder import Decoder, Encoder
 from hierlib.codec.tables import LOG_SIGMA_MIN, LOG_SIGMA_STEP, TOTAL, Tables, gaussian_rows
 
 SYMBOLS = 81_920  # of a 256x256 picture at the paper's size
-
-
-def seconds(call: Callable[[], Any], times: int = 15) -> float:
-    """Median of several, the first left out."""
-    call()
-    found = []
-    for _ in range(times):
-        began = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - began)
-    return float(np.median(found))
 
 
 def sample() -> tuple[np.ndarray, np.ndarray]:

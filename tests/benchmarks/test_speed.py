@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from raster import RasterCoder
+from timing import seconds
 
 import hierlib
 from hierlib.codec import weights
@@ -48,17 +47,6 @@ def untrained(config: CodecConfig) -> HierCodec:
     network, likelihoods = untrained_parts(config)
     about = {"config": network.config.to_json()}
     return weights.assemble(weights.export(network, likelihoods), about, "untrained")
-
-
-def seconds(call: Callable[[], Any], times: int = 7) -> float:
-    """Median of several, the first left out."""
-    call()
-    found = []
-    for _ in range(times):
-        began = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - began)
-    return statistics.median(found)
 
 
 @pytest.fixture(scope="module")
