@@ -35,7 +35,7 @@ def progress_of_levels(rows: list[dict[str, float]]) -> Figure:
                 axis.plot(*points[-1], "o", color=hue, label=f"level {level}")
         axis.set(title=title, xlabel="bytes (estimated)")
         if axis.get_legend_handles_labels()[0]:
-            axis.legend(loc="lower right")
+            axis.legend()
         else:
             axis.text(0.5, 0.5, "not asked yet", transform=axis.transAxes, ha="center", color=FAINT)
     if rows:
