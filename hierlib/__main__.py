@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import BitstreamError, BudgetError, HierlibError
+from .errors import BitstreamError, BudgetError, HierlibError, refuse
 
 if TYPE_CHECKING:
     from .hierarchy.tree import Hierarchy
@@ -28,12 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
         arguments.act(arguments)
     except HierlibError as error:
-        return _refuse(str(error))
+        return refuse(error)
     except OSError as error:
         if error.filename is None:  # not about a file the user named: a mistake of ours, to be seen in full
             raise
         at_fault = error.filename2 or error.filename  # of a rename, the target
-        return _refuse(f"{at_fault} cannot be used ({error.strerror}): name another place, or mend its permissions.")
+        return refuse(f"{at_fault} cannot be used ({error.strerror}): name another place, or mend its permissions.")
     except KeyboardInterrupt:
         print("hierlib: interrupted; what was finished is kept, nothing is half-written.", file=sys.stderr)
         return 130
@@ -299,11 +299,6 @@ def _words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def _refuse(sentence: str) -> int:
-    print(f"hierlib: {sentence}", file=sys.stderr)
-    return 2
 
 
 def _version() -> str:

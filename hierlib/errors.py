@@ -6,6 +6,8 @@ nothing here is ever raised for a mistake of the library itself.
 
 from __future__ import annotations
 
+import sys
+
 
 class HierlibError(Exception):
     """Base of all errors that a user can cause and mend."""
@@ -37,3 +39,9 @@ class RecipeError(HierlibError):
 
 class CheckpointError(HierlibError):
     """Weights that are missing, damaged, or of another shape than the recipe says."""
+
+
+def refuse(sentence: object) -> int:
+    """Say on stderr what the user can mend; returns 2, the exit code of every command that was refused."""
+    print(f"hierlib: {sentence}", file=sys.stderr)
+    return 2

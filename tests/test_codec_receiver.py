@@ -47,6 +47,11 @@ def test_no_block_is_walked_twice_and_no_picture_made_twice(
         lambda features, block, *rows: walked.append(block) or head(features, block, *rows),
     )
     monkeypatch.setattr(codec, "synthesise", lambda *arguments: drawn.append(1) or synthesise(*arguments))
+    decoder = codec.decoder().feed(stream[:9])  # inside z
+    assert decoder.picture().image is decoder.picture().image
+    assert (walked, drawn) == ([0], [1])
+    walked.clear()
+    drawn.clear()
     decoder = codec.decoder()
     for at in range(len(stream)):
         decoder.feed(stream[at : at + 1])

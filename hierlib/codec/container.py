@@ -16,6 +16,7 @@ import binascii
 from dataclasses import dataclass
 
 from ..errors import BitstreamError
+from .transforms import map_size
 
 MAGIC, VERSION = 0xC2, 1
 FINGERPRINT_BYTES = 3
@@ -71,7 +72,8 @@ def read_header(prefix: bytes, max_pixels: int = MAX_PIXELS) -> Header | None:
 
 def padded_pixels(height: int, width: int) -> int:
     """What decoding costs memory for: sides are padded to multiples of 64, so a line of pixels costs 64 lines."""
-    return (-(-height // 64) * 64) * (-(-width // 64) * 64)
+    rows, columns = map_size(height, width, 1)
+    return rows * columns
 
 
 def write_trailer(body: bytes, parts_bytes: list[int]) -> bytes:

@@ -38,7 +38,7 @@ class Likelihoods(nn.Module):
         z = network.h_a(y)
         _, likelihood_z = self.bottleneck(z)
         medians = self.bottleneck.quantiles[:, :, 1:2].detach().reshape(1, -1, 1, 1)
-        z_hat = _round_through(z - medians) + medians
+        z_hat = round_through(z - medians) + medians
         coder = LikelihoodCoder(self.gaussian, y, block_slices(network.config.blocks))
         y_hat = network.entropy.walk(z_hat, coder, levels)
         bits_z = -torch.log2(likelihood_z).sum((1, 2, 3))
@@ -77,12 +77,12 @@ class LikelihoodCoder:
         y = self.y[:, low:high]
         log_sigma = log_sigma.clamp(LOG_SIGMA_MIN - 3, MAX_LOG_SIGMA)
         _, likelihood = self.gaussian(y, log_sigma.exp(), mu)
-        y_hat = _round_through(y - mu) + mu
+        y_hat = round_through(y - mu) + mu
         bits = -torch.log2(likelihood)
         self.blocks.append({"y_hat": y_hat, "mu": mu, "log_sigma": log_sigma, "likelihood": likelihood, "bits": bits})
         return y_hat
 
 
-def _round_through(x: Tensor) -> Tensor:
+def round_through(x: Tensor) -> Tensor:
     """Rounding whose gradient is one (straight-through)."""
     return x + (torch.round(x) - x).detach()

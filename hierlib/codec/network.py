@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import CodecConfig
@@ -56,3 +58,9 @@ class HierNetwork(nn.Module):
         for last in (cast(nn.Conv2d, self.g_a[-1]), cast(nn.ConvTranspose2d, self.g_s[-1])):
             last.weight.mul_(0.1)
             cast(Tensor, last.bias).zero_()
+
+
+def y_hat_of(blocks: Sequence[Tensor], M: int) -> Tensor:
+    """The first blocks, (B, size, h, w) each -> y_hat (B, M, h, w), zeros where a block was not begun."""
+    known = torch.cat(list(blocks), 1)
+    return F.pad(known, (0, 0, 0, 0, 0, M - known.shape[1]))

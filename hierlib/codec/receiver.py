@@ -152,7 +152,7 @@ class StreamDecoder:
         assert self.header is not None
         if n_bytes < len(self._stream):  # z as a shorter prefix knows it
             return StreamDecoder(self._codec).feed(bytes(self._stream[:n_bytes])).picture()
-        if self._steps is None:
+        if self._steps is None and (self._shown is None or self._shown[0] != (len(self._z), 1, 0)):
             self._begin(Decoder())
             next(iter(self._steps or ()))
             self._steps = None

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
@@ -20,7 +19,7 @@ from . import weights
 from .config import PAPER, CodecConfig
 from .likelihood import Likelihoods
 from .model import HierCodec
-from .network import HierNetwork
+from .network import HierNetwork, y_hat_of
 
 
 class TrainableCodec(nn.Module, PyTorchModelHubMixin, library_name="hierlib", license="apache-2.0"):
@@ -46,8 +45,8 @@ class TrainableCodec(nn.Module, PyTorchModelHubMixin, library_name="hierlib", li
         walked = self.likelihoods(self.network, x, levels)
         found, blocks = [], walked["blocks"]
         for count in range(1, len(blocks) + 1):
-            known = torch.cat([block["y_hat"] for block in blocks[:count]], 1)
-            x_hat = self.network.synthesise(F.pad(known, (0, 0, 0, 0, 0, self.config.M - known.shape[1])))
+            y_hat = y_hat_of([block["y_hat"] for block in blocks[:count]], self.config.M)
+            x_hat = self.network.synthesise(y_hat)
             likelihoods = {
                 "y": torch.cat([block["likelihood"] for block in blocks[:count]], 1),
                 "z": walked["likelihood_z"],

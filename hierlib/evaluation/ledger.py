@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, HierlibError
+from ..errors import DataError, HierlibError, refuse
 from ..files import PACKAGE, shipped, write_bytes
 from .findings import Found, NotMeasured, Shelf, find
 
@@ -211,8 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_bytes(readme, within(readme.read_text(encoding="utf-8"), markdown(rows)).encode())
         print(markdown(rows))
     except HierlibError as error:
-        print(f"hierlib: {error}", file=sys.stderr)
-        return 2
+        return refuse(error)
     return 0
 
 

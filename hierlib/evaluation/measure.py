@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import HierlibError
+from ..errors import HierlibError, refuse
 from ..files import PACKAGE
 
 PEERS = ("jpeg2000", "jpeg", "jpeg-best", "jpeg2000-fresh", "webp-fresh", "avif-fresh", "jxl-fresh")
@@ -82,15 +82,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     known = {made.name: made for made in PLAN}
     if unknown := sorted(set(arguments.names) - set(known)):
-        print(f"hierlib: no result is called {unknown[0]}; there are {', '.join(known)}.", file=sys.stderr)
-        return 2
+        return refuse(f"no result is called {unknown[0]}; there are {', '.join(known)}.")
     wanted = arguments.names or [name for name in known if not (arguments.out / f"{name}.parquet").exists()]
     try:
         for name in wanted:
             print(measure(known[name], arguments.out), flush=True)
     except HierlibError as error:
-        print(f"hierlib: {error}", file=sys.stderr)
-        return 2
+        return refuse(error)
     return 0
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, HierlibError
+from ..errors import DataError, HierlibError, refuse
 from ..files import digest, write_bytes, write_json
 from . import grouping
 from .build import from_depths, from_embeddings
@@ -79,8 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = top.parse_args(argv)
         arguments.run(arguments)
     except HierlibError as error:
-        print(f"hierlib: {error}", file=sys.stderr)
-        return 2
+        return refuse(error)
     return 0
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from .. import classifiers
 from ..codec import weights
+from ..codec.network import y_hat_of
 from ..codec.trainable import TrainableCodec
 from ..files import digest, replacing
 from ..images.packs import PictureSet
@@ -64,8 +64,7 @@ def decoded_pictures(name: str, pictures: PictureSet, folder: Path, device: str 
             blocks = number % levels + 1
             walked = likelihoods(network, pictures.batch(indices[first : first + BATCH]).to(device), blocks)
             parts = [part["y_hat"] for part in walked["blocks"][:-1]] + [cut(walked["blocks"][-1], 1.0)]
-            known = torch.cat(parts, 1)
-            x_hat = network.synthesise(F.pad(known, (0, 0, 0, 0, 0, network.config.M - known.shape[1])))
+            x_hat = network.synthesise(y_hat_of(parts, network.config.M))
             out.append((x_hat.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
         return np.concatenate(out)
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..codec.network import y_hat_of
 from ..hierarchy.tree import Hierarchy
 from .recipe import Recipe
 
@@ -130,9 +131,7 @@ class LevelLoss:
         else:
             paid = bits_of[-1] if level else bits
         parts = [part["y_hat"] for part in blocks[:-1]] + [cut(blocks[-1], self.recipe.cut_share, self.recipe.order)]
-        known = torch.cat(parts, 1)
-        y_hat = F.pad(known, (0, 0, 0, 0, 0, network.config.M - known.shape[1]))  # blocks not begun are zero
-        x_hat = network.synthesise(y_hat)
+        x_hat = network.synthesise(y_hat_of(parts, network.config.M))
         pixels = images.shape[2] * images.shape[3]
         mse = ((x_hat - images) ** 2).mean() * 255**2
         entropy = right = torch.zeros((), device=images.device)

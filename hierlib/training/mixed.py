@@ -10,6 +10,7 @@ from compressai.entropy_models import GaussianConditional
 from torch import Tensor
 
 from ..classifiers.small import channels_last
+from ..codec.likelihood import round_through
 from ..codec.network import HierNetwork
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class RoundedGaussian(GaussianConditional):
         self, inputs: Tensor, scales: Tensor, means: Tensor | None = None, training: bool | None = None
     ) -> tuple[Tensor, Tensor]:
         centred = inputs if means is None else inputs - means
-        rounded = centred + (torch.round(centred) - centred).detach()
+        rounded = round_through(centred)
         likelihood = self._likelihood(rounded, scales)
         if self.use_likelihood_bound:
             likelihood = self.likelihood_lower_bound(likelihood)
