@@ -8,15 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from compressai.entropy_models import GaussianConditional
 from training_toys import BRIEF
 
-from hierlib.codec.likelihood import Likelihoods
+from hierlib.codec.likelihood import LikelihoodCoder, Likelihoods
 from hierlib.codec.network import HierNetwork
 from hierlib.errors import RecipeError
 from hierlib.hierarchy.tree import Hierarchy
 from hierlib.images.shapes import shapes
 from hierlib.training.data import training_set
-from hierlib.training.loss import LevelLoss, jittered, level_cross_entropy
+from hierlib.training.loss import LevelLoss, LevelTerms, jittered, level_cross_entropy
 from hierlib.training.mixed import RoundedGaussian, TrainingView
 from hierlib.training.recipe import changed
 from hierlib.training.trainer import CodecTask
@@ -141,3 +142,34 @@ def test_a_recipe_is_changed_by_words() -> None:
             changed(BRIEF, [wrong])
     with pytest.raises(RecipeError, match="rate is 'loud', it can be noisy or rounded"):
         changed(BRIEF, ["rate=loud"])
+
+
+def test_a_step_of_y_scales_noise_sigma_and_rounding() -> None:
+    """PLONQ's latent scaling: the rate of y at step 3 is CompressAI's of y / 3 under sigma / 3."""
+    torch.manual_seed(0)
+    y = 6 * torch.randn(1, 4, 5, 5)
+    log_sigma, mu = torch.randn(1, 4, 5, 5), torch.randn(1, 4, 5, 5)
+    gaussian = GaussianConditional(None).eval()
+    coder = LikelihoodCoder(gaussian, y, [(0, 4)], y_step=3.0)
+    y_hat = coder.code_block(0, log_sigma, mu)
+    _, expected = gaussian(y / 3, log_sigma.exp() / 3, mu / 3)
+    assert torch.equal(coder.blocks[0]["likelihood"], expected)
+    assert torch.allclose((y_hat - mu) / 3, torch.round((y_hat - mu) / 3), atol=1e-5)
+    assert (y_hat - y).abs().max() <= 1.5 + 1e-5
+
+
+def test_lambda_falls_with_the_square_of_the_step() -> None:
+    terms = LevelTerms(torch.tensor(0.5), torch.tensor(90.0), torch.tensor(2.0), torch.tensor(0.0), 0.0)
+    loss = LevelLoss(replace(BRIEF, lam=(0.1, 0.1, 0.1), gamma=(0.0, 0.0, 0.0), level_weight=(1.0,) * 3), TABLE, [])
+    assert loss.total(terms, 0).item() == pytest.approx(0.5 + 0.1 * 90)
+    assert loss.total(terms, 0, 3.0).item() == pytest.approx(0.5 + 0.1 * 10)
+    with pytest.raises(RecipeError, match="least and the largest"):
+        replace(BRIEF, y_step=(3.0, 1.0))
+
+
+def test_steps_of_y_are_drawn_from_the_whole_range() -> None:
+    task = CodecTask(replace(BRIEF, y_step=(1.0, 9.0)), training_set(BRIEF.pictures, 0))
+    drawn = np.log([task._y_step() for _ in range(400)]) / np.log(9.0)
+    assert drawn.min() >= 0
+    assert drawn.max() <= 1
+    assert np.histogram(drawn, 4, (0, 1))[0].min() > 70

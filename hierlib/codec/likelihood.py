@@ -26,20 +26,23 @@ class Likelihoods(nn.Module):
         self.bottleneck = EntropyBottleneck(channels)
         self.gaussian = GaussianConditional(None)
 
-    def forward(self, network: HierNetwork, x: Tensor, levels: int | None = None) -> dict[str, Any]:
+    def forward(
+        self, network: HierNetwork, x: Tensor, levels: int | None = None, y_step: float = 1.0
+    ) -> dict[str, Any]:
         """Walk ``levels`` blocks (all if None) of x (B, 3, H, W), sides multiples of 64.
 
         Returns y_hat (B, M, h, w) as the decoder would have it after those blocks (straight-through rounding), its
         parts by block with their ``mu``, ``log_sigma``, ``likelihood`` and ``bits`` (B, size, h, w), ``likelihood_z``
         (B, N_hyper, h/4, w/4) and ``bits_z`` (B,). Rates are of noisy values
-        in training mode, of rounded ones in evaluation mode, as in CompressAI.
+        in training mode, of rounded ones in evaluation mode, as in CompressAI. y_step: quantisation step of y, to which
+        noise, sigma and rounding are scaled (a nested quantiser trains with many).
         """
         y = network.analyse(x)
         z = network.h_a(y)
         _, likelihood_z = self.bottleneck(z)
         medians = self.bottleneck.quantiles[:, :, 1:2].detach().reshape(1, -1, 1, 1)
         z_hat = round_through(z - medians) + medians
-        coder = LikelihoodCoder(self.gaussian, y, block_slices(network.config.blocks))
+        coder = LikelihoodCoder(self.gaussian, y, block_slices(network.config.blocks), y_step)
         y_hat = network.entropy.walk(z_hat, coder, levels)
         bits_z = -torch.log2(likelihood_z).sum((1, 2, 3))
         return {"y": y, "y_hat": y_hat, "blocks": coder.blocks, "likelihood_z": likelihood_z, "bits_z": bits_z}
@@ -68,16 +71,16 @@ class Likelihoods(nn.Module):
 class LikelihoodCoder:
     """Walks with bits per symbol; ``blocks`` keeps (y_hat, mu, bits) of each."""
 
-    def __init__(self, gaussian: nn.Module, y: Tensor, slices: list[tuple[int, int]]):
-        self.gaussian, self.y, self.slices = gaussian, y, slices
+    def __init__(self, gaussian: nn.Module, y: Tensor, slices: list[tuple[int, int]], y_step: float = 1.0):
+        self.gaussian, self.y, self.slices, self.y_step = gaussian, y, slices, y_step
         self.blocks: list[dict[str, Tensor]] = []
 
     def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> Tensor:
         low, high = self.slices[block]
-        y = self.y[:, low:high]
+        y, s = self.y[:, low:high], self.y_step
         log_sigma = log_sigma.clamp(LOG_SIGMA_MIN - 3, MAX_LOG_SIGMA)
-        _, likelihood = self.gaussian(y, log_sigma.exp(), mu)
-        y_hat = round_through(y - mu) + mu
+        _, likelihood = self.gaussian(y / s, log_sigma.exp() / s, mu / s)
+        y_hat = s * round_through((y - mu) / s) + mu
         bits = -torch.log2(likelihood)
         self.blocks.append({"y_hat": y_hat, "mu": mu, "log_sigma": log_sigma, "likelihood": likelihood, "bits": bits})
         return y_hat

@@ -149,7 +149,8 @@ class LevelLoss:
         levels = len(self.recipe.codec.blocks)
         return self.judges[1 if (step // levels) % self.recipe.second_every == 0 else 0]
 
-    def total(self, terms: LevelTerms, level: int) -> Tensor:
-        """Weighted sum of one level's terms."""
+    def total(self, terms: LevelTerms, level: int, y_step: float = 1.0) -> Tensor:
+        """Weighted sum of one level's terms, y having been quantised with ``y_step``."""
         r = self.recipe
-        return r.level_weight[level] * (terms.bpp + r.lam[level] * terms.mse + r.gamma[level] * terms.cross_entropy)
+        lam = r.lam[level] / y_step**2
+        return r.level_weight[level] * (terms.bpp + lam * terms.mse + r.gamma[level] * terms.cross_entropy)

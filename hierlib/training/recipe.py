@@ -35,6 +35,8 @@ class Recipe:
     decoded picture is moved and scaled before it is asked, as a share of the picture.
     cut_share: share of each batch that is decoded from a cut inside the last block, as in use. order: in which its
     symbols arrive there, "sigma" as in the stream, "channel" or "raster"; context: False holds C at zero (ablations).
+    y_step: least and largest quantisation step of y, drawn log-uniformly each update, for nested quantisers (PLONQ);
+    lambda / step^2 then weighs the error: a uniform quantiser's is step^2 / 12, and so is its slope over the bits.
     large: pictures for every ``large_every``-th step, cropped to ``large_size`` at a random scale, without the task:
     at 64x64 z is a single place, and taps that reach its neighbours would stay as they were initialised.
     bf16, compiled: arithmetic of g_a, g_s and classifiers, on CUDA only; fast_layout: channels_last.
@@ -66,6 +68,7 @@ class Recipe:
     cut_share: float = 0.5
     order: str = "sigma"
     context: bool = True
+    y_step: tuple[float, ...] = (1.0, 1.0)
     clip: float = 5.0
     ema: float = 0.999
     listing: str = ""
@@ -90,6 +93,10 @@ class Recipe:
                 raise RecipeError(
                     f"{self.name}: {field} is {getattr(self, field)!r}, it can be {' or '.join(allowed)}."
                 )
+        if len(self.y_step) != 2 or not 0 < self.y_step[0] <= self.y_step[1]:
+            raise RecipeError(
+                f"{self.name}: y_step is {self.y_step}, it is the least and the largest step, both above 0."
+            )
         if self.size % 64 or self.large_size % 64:
             sizes = f"{self.size} and {self.large_size}"
             raise RecipeError(f"{self.name}: sizes are {sizes}; training pictures have sides that are multiples of 64.")

@@ -14,6 +14,8 @@ PHOTO = replace(  # 5.2 M parameters, 21 MB: between TINY's 1.9 M and PAPER's 25
     entropy_hidden=(480, 384), delta_dim=64,
 )  # fmt: skip
 
+ONE_BLOCK = replace(TINY, blocks=(160,))  # mu and sigma from z alone, as the hyperprior codecs of other papers have it
+
 RECIPES = {
     "ci": Recipe("ci", MICRO, "shapes:1500", "shapes", "shapes", steps=450, learning_rate=2e-3,
                  gamma=(0.05, 0.05, 0.05), level_weight=BALANCED, task_from=0.4, start_step=48.0, ema=0.98),
@@ -36,6 +38,19 @@ RECIPES = {
                     bf16=True, compiled=True, fast_layout=True),
 }  # fmt: skip
 
+RECIPES |= {  # the peers' backbones (baselines): as many updates as `tiny` on the same pictures, one lambda, no cuts
+    f"{name}64{suffix}": replace(
+        RECIPES[base], name=f"{name}64{suffix}", codec=ONE_BLOCK, classifier=classifier, lam=(1e-2,), gamma=(gamma,),
+        level_weight=(1.0,), cut_share=0.0, y_step=y_step,
+    )
+    for name, y_step in (("trits", (1.0, 1.0)), ("plonq", (1.0, 9.0)))
+    for suffix, base, classifier, gamma in (
+        ("-start", "tiny64-rd", "", 0.0),
+        ("-rd", "tiny64", "", 0.0),
+        ("", "tiny64", "tiny", 0.3),
+    )
+}  # fmt: skip
+
 # Time, memory and result. "Seen" was measured, "not run" is a calculation or the paper's own claim.
 EXPECT = {
     "ci": "Seen: 450 steps in 163 s on a busy core, 0.8 GB. A codec of 1.1 MB that shows how it is done.",
@@ -45,6 +60,12 @@ EXPECT = {
     "tiny64-control": "Not run to its end: tiny64-transfer without the task loss; hours on a core.",
     "tiny64-transfer": "Run for 700 steps (data/checkpoints), hours on a core for all: what may carry the task loss's "
     "gain to other classifiers. Nothing is promised.",
+    "trits64-start": "The first of two runs of the backbone of DPICT, PICM and CTC: one block, no task loss.",
+    "trits64-rd": "The distortion-only regime, from trits64-start: DPICT as published, on our backbone.",
+    "trits64": "The task loss of the finest level of tiny64, from trits64-start: PICM, and DPICT's second regime.",
+    "plonq64-start": "The first of two runs of PLONQ's backbone: a random step of 1 to 9 for y each update.",
+    "plonq64-rd": "The distortion-only regime, from plonq64-start: PLONQ as published, on our backbone.",
+    "plonq64": "The task loss of the finest level of tiny64, from plonq64-start.",
     "photo224": "Not run but for two steps: 100 times tiny64's work, for a GPU; memory and result not measured.",
     "paper": "Not run here: 1,000,000 updates of 8 pictures 256x256 (80 of each class for 100 epochs), three passes of "
     "the classifier each, for days on a GPU; memory is not measured. The paper's result is its Figs. 4 and 5.",

@@ -102,12 +102,13 @@ class CodecTask:
         if judge is not None and r.target == "clean":
             with torch.no_grad():
                 clean = self.view.ask(judge, images)
-        walked = self.likelihoods(self.view, images, max(chosen) + 1)
+        y_step = self._y_step()
+        walked = self.likelihoods(self.view, images, max(chosen) + 1, y_step)
         log: dict[str, float] = {}
         loss = torch.zeros((), device=self.device)
         for level in chosen:
             terms = self.loss.terms(self.view, walked, images, labels, level, judge, clean)
-            loss = loss + self.loss.total(terms, level)
+            loss = loss + self.loss.total(terms, level, y_step)
             if not large:  # logged of one size only
                 log |= {f"bytes_{level + 1}": terms.bits / 8, f"mse_{level + 1}": terms.mse.item()}
             if judge is not None:
@@ -115,6 +116,11 @@ class CodecTask:
         size = "large_" if large else ""
         log |= {f"{size}bytes_z": walked["bits_z"].mean().item() / 8, f"{size}loss_{chosen[0] + 1}": loss.item()}
         return loss, log
+
+    def _y_step(self) -> float:
+        """A step of the recipe's range; nothing is drawn where there is only one."""
+        least, largest = self.recipe.y_step
+        return least if least == largest else least * (largest / least) ** torch.rand(1).item()
 
     def _levels(self, step: int) -> list[int]:
         levels = len(self.recipe.codec.blocks)
