@@ -1,6 +1,8 @@
 """The two coders that the walk is walked with in use: push and pop. (The third, likelihoods, is for training.)
 
 For each block the stream holds: a flag (nearly free) for exceptions, the exceptions, an 8-bit check, the symbols.
+Which symbols, in which order and under which rows of the tables is the block's own affair: ``Block`` has one a
+coefficient, the peers' blocks (baselines) several, of which the later depend on the earlier.
 
 *Exceptions.* Two machines may differ by 1e-12 in log sigma or mu. Where that could change an integer (within GUARD of
 an edge), the encoder writes the integer it used. *Check.* A running CRC over size, z, and all integers so far: a
@@ -10,6 +12,7 @@ damaged stream or a machine that disagrees is found before a block's symbols are
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -45,14 +48,45 @@ class Block:
     needed_bytes: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     begun_bytes: int | None = None
 
+    @classmethod
+    def of(cls, index: np.ndarray, mu: np.ndarray) -> Block:
+        """With nothing received."""
+        return cls(index, mu, coding_order(index))
+
+    @property
+    def size(self) -> int:
+        """How many symbols it has."""
+        return self.index.size
+
     @property
     def complete(self) -> bool:
-        return len(self.q) == self.index.size
+        return len(self.q) == self.size
 
     @cached_property
     def rows(self) -> np.ndarray:
         """The scale index of each symbol, in coding order: its row of the tables."""
         return self.index.ravel()[self.order]
+
+    def next_rows(self) -> np.ndarray:
+        """Rows of the next symbols, of as many as are known before one of them is received; none once complete."""
+        return self.rows[len(self.q) :]
+
+    def next_symbols(self, values: np.ndarray) -> np.ndarray:
+        """What an encoder puts under ``next_rows``. values: (n,) integers, round(y - mu), in flat order."""
+        return values[self.order[len(self.q) :]]
+
+    def receive(self, q: np.ndarray, needed_bytes: np.ndarray) -> None:
+        """The first of the next symbols. Raises BitstreamError where they are none that an encoder writes."""
+        self.q, self.needed_bytes = np.append(self.q, q), np.append(self.needed_bytes, needed_bytes)
+
+    def levels(self, count: int) -> int:
+        """How many levels are complete with the first ``count`` symbols: a block is one."""
+        return int(count == self.size)
+
+    @property
+    def level_ends(self) -> list[int]:
+        """Bytes of the payload after which each complete level of the block is complete."""
+        return [int(self.needed_bytes[-1])] if self.complete else []
 
     def values(self, count: int | None = None) -> np.ndarray:
         """y_hat of the block, (C, h, w) float64: q + mu where received (the first ``count`` symbols), mu elsewhere."""
@@ -60,6 +94,9 @@ class Block:
         y_hat = self.mu.ravel() / MU_GRID
         y_hat[self.order[: len(q)]] += q
         return y_hat.reshape(self.mu.shape)
+
+
+Record = Callable[[np.ndarray, np.ndarray], Block]  # index, mu -> a block of which nothing is received
 
 
 class Check:
@@ -97,8 +134,12 @@ class EncodingCoder:
     ``blocks`` keeps what was pushed, ``parameters`` the (log_sigma, mu) of each.
     """
 
-    def __init__(self, y: Tensor, slices: list[tuple[int, int]], tables: Tables, encoder: Encoder, check: Check):
+    def __init__(
+        self, y: Tensor, slices: list[tuple[int, int]], tables: Tables, encoder: Encoder, check: Check,
+        record: Record = Block.of,
+    ):  # fmt: skip
         self.y, self.slices, self.tables, self.encoder, self.check = y, slices, tables, encoder, check
+        self.record = record
         self.blocks: list[Block] = []
         self.parameters: list[tuple[Tensor, Tensor]] = []
 
@@ -113,9 +154,12 @@ class EncodingCoder:
         self._write_exceptions(index, grid, near)
         self.encoder.put_bits(self.check.add(index, grid), CHECK_BITS)
         y = self.y[0, low:high].detach().cpu().numpy().astype(np.float64)
-        part = Block(index, grid, coding_order(index))
-        part.q = quantised_values(y - grid / MU_GRID).ravel()[part.order]
-        self.encoder.put_values(part.q, part.rows, self.tables)
+        part = self.record(index, grid)
+        values = quantised_values(y - grid / MU_GRID).ravel()
+        while len(rows := part.next_rows()):
+            q = part.next_symbols(values)
+            self.encoder.put_values(q, rows, self.tables)
+            part.receive(q, q)  # the bytes that each needs are known when they are all written
         self.check.add(part.q)
         self.blocks.append(part)
         self.parameters.append((log_sigma, mu))
@@ -137,20 +181,22 @@ class EncodingCoder:
 class DecodingCoder:
     """Pops from a Decoder what is settled; ``blocks`` keeps what was received. Goes on where it stopped."""
 
-    def __init__(self, tables: Tables, decoder: Decoder, check: Check):
-        self.tables, self.decoder, self.check = tables, decoder, check
+    def __init__(self, tables: Tables, decoder: Decoder, check: Check, record: Record = Block.of):
+        self.tables, self.decoder, self.check, self.record = tables, decoder, check, record
         self.blocks: list[Block] = []
 
     def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> Tensor | None:
         if block == len(self.blocks):
             index, grid, _ = integers(log_sigma, mu)
-            self.blocks.append(Block(index, grid, coding_order(index)))
+            self.blocks.append(self.record(index, grid))
         if self.blocks[block].begun_bytes is None:
             self._begin(block)
         part = self.blocks[block]
-        if part.begun_bytes is not None:
-            q, needed = self.decoder.take_values(part.rows[len(part.q) :], self.tables)
-            part.q, part.needed_bytes = np.append(part.q, q), np.append(part.needed_bytes, needed)
+        while part.begun_bytes is not None and len(rows := part.next_rows()):
+            q, needed = self.decoder.take_values(rows, self.tables)
+            part.receive(q, needed)
+            if len(q) < len(rows):
+                break
         if self.decoder.damaged:
             raise BitstreamError(
                 f"The bytes of block {block + 1} are none that an encoder writes: the stream is damaged."
@@ -174,7 +220,8 @@ class DecodingCoder:
                 f"The check before block {block + 1} does not match: the stream is damaged, or this machine computes "
                 "other scales than the one that encoded it. Copy the stream again; if that does not help, report it."
             )
-        self.blocks[block] = Block(index, grid, coding_order(index), begun_bytes=self.decoder.needed_bytes)
+        self.blocks[block] = part = self.record(index, grid)
+        part.begun_bytes = self.decoder.needed_bytes
 
     def _read_exceptions(self, index: np.ndarray, grid: np.ndarray) -> bool:
         """Apply the exceptions to index and grid; False if they are not settled."""

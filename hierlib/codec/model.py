@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import BudgetError, PictureError
 from ..images.pictures import check_picture
 from . import container, tiles
-from .coders import Check, DecodingCoder, EncodingCoder, quantised_values
+from .coders import Block, Check, DecodingCoder, EncodingCoder, quantised_values
 from .network import HierNetwork
 from .protocol import Decoded
 from .rangecoder import Decoder, Encoder
@@ -34,9 +34,12 @@ class HierCodec:
 
     network: on the device where g_a and g_s run; its entropy path is turned to float64 here and works on one picture
     at a time. y_tables, z_tables: integer frequencies; medians: (N_hyper,) float, the centre of each channel's prior.
+    method: of the codec, as its weights file calls it; record: what a block of it is. Peers (baselines) have others.
     max_pixels: pictures, and sizes that a header declares, that have more when padded to multiples of 64 are refused
     before anything is allocated.
     """
+
+    method = "blocks"
 
     def __init__(
         self,
@@ -58,6 +61,10 @@ class HierCodec:
     def levels(self) -> int:
         """How many levels (channel blocks) a stream has."""
         return len(self.slices)
+
+    def record(self, index: np.ndarray, mu: np.ndarray) -> Block:
+        """A block of these scale indices and means, (C, h, w) integers each, of which nothing is received."""
+        return Block.of(index, mu)
 
     @property
     def device(self) -> torch.device:
@@ -113,7 +120,7 @@ class HierCodec:
         encoder, check = Encoder(), Check(header.height, header.width)
         encoder.put_values(q_z, rows_z, self.z_tables)
         check.add(q_z)
-        coder = EncodingCoder(y, self.slices, self.y_tables, encoder, check)
+        coder = EncodingCoder(y, self.slices, self.y_tables, encoder, check, self.record)
         enough = None if max_bytes is None else max_bytes + MARGIN_BYTES - len(head)
         for _ in self.network.entropy.steps(self.z_hat(q_z, *map_size), coder):
             if enough is not None and encoder.length_bytes >= enough:
@@ -121,7 +128,7 @@ class HierCodec:
         bits = self.z_tables.ideal_bits(q_z, rows_z) + coder.ideal_bits
         payload = encoder.finish()
         body = head + payload
-        if len(coder.blocks) < self.levels:
+        if len(coder.blocks) < len(self.slices):
             return body[:max_bytes], bits
         ends = self._proof_read(header, payload, q_z, coder)
         parts_bytes = [len(head) + ends[0], *(int(n) for n in np.diff(ends))]
@@ -132,7 +139,7 @@ class HierCodec:
         decoder, check = Decoder(payload), Check(header.height, header.width)
         z, _ = decoder.take_values(self.hyper_rows(*map_size(header.height, header.width, STRIDE_Z)), self.z_tables)
         check.add(z)
-        reader = DecodingCoder(self.y_tables, decoder, check)
+        reader = DecodingCoder(self.y_tables, decoder, check, self.record)
         same = np.array_equal(z, q_z)
         for number, (block, parameters) in enumerate(zip(coded.blocks, coded.parameters, strict=True)):
             same &= reader.code_block(number, *parameters) is not None and np.array_equal(reader.blocks[-1].q, block.q)

@@ -86,8 +86,8 @@ class StreamDecoder:
             if self._steps is not None:
                 self.body_bytes = self.header.length_bytes + self._decoder.needed_bytes
         if self.body_bytes is not None and self.trailer is None:
-            self.trailer = container.read_trailer(bytes(self._stream), self.body_bytes, self._codec.levels + 1)
-            if self.trailer is not None and tuple(np.cumsum(self.trailer)[1:]) != self.level_ends:
+            self.trailer = container.read_trailer(bytes(self._stream), self.body_bytes, len(self.blocks) + 1)
+            if self.trailer is not None and tuple(np.cumsum(self.trailer)[1:]) != self.block_ends:
                 raise BitstreamError("The lengths in the trailer are not those of the blocks: the stream is damaged.")
         elif self.trailer is not None and chunk:
             raise BitstreamError(f"{len(chunk)} bytes follow the end of the stream: leave them out.")
@@ -117,7 +117,7 @@ class StreamDecoder:
         z[: len(self._z)] = self._z
         check = Check(self.header.height, self.header.width)
         check.add(z)
-        coder = DecodingCoder(self._codec.y_tables, decoder, check)
+        coder = DecodingCoder(self._codec.y_tables, decoder, check, self._codec.record)
         z_hat = self._codec.z_hat(z, *self._map_size(STRIDE_Z))
         self._steps, self.blocks = self._codec.network.entropy.steps(z_hat, coder), coder.blocks
 
@@ -140,7 +140,7 @@ class StreamDecoder:
         if not self._begun_at(0, n_bytes):
             return self._picture_inside_z(n_bytes)
         counts = self.counts_at(n_bytes)
-        level = sum(count == block.index.size for block, count in zip(self.blocks, counts, strict=True))
+        level = sum(block.levels(count) for block, count in zip(self.blocks, counts, strict=True))
         settled = [int(b.needed_bytes[c - 1]) for b, c in zip(self.blocks, counts, strict=True) if c]
         complete = self.trailer is not None and n_bytes == len(self._stream)
         used = n_bytes if complete else self.header.length_bytes + max([self.blocks[0].begun_bytes or 0, *settled])
@@ -172,10 +172,16 @@ class StreamDecoder:
     # -- where the bytes are
 
     @property
-    def level_ends(self) -> tuple[int, ...]:
+    def block_ends(self) -> tuple[int, ...]:
         """Bytes of the stream after which each complete block is complete."""
         head = 0 if self.header is None else self.header.length_bytes
         return tuple(head + int(b.needed_bytes[-1]) for b in self.blocks if b.complete)
+
+    @property
+    def level_ends(self) -> tuple[int, ...]:
+        """Bytes of the stream after which each complete level is complete: of our codec a block is one."""
+        head = 0 if self.header is None else self.header.length_bytes
+        return tuple(head + end for block in self.blocks for end in block.level_ends)
 
     def counts_at(self, n_bytes: int) -> list[int]:
         """How many symbols of each of ``blocks`` the first ``n_bytes`` of the stream settle."""
@@ -190,5 +196,7 @@ class StreamDecoder:
         return begun_bytes is not None and n_bytes - self.header.length_bytes >= begun_bytes
 
     def _total(self) -> int:
+        """Symbols of the stream: of blocks whose parameters are not known yet, one a coefficient."""
         height, width = self._map_size(STRIDE_Y)
-        return self._codec.network.config.M * height * width
+        unknown = self._codec.network.config.M * height * width - sum(block.index.size for block in self.blocks)
+        return unknown + sum(block.size for block in self.blocks)

@@ -24,13 +24,13 @@ class Tables:
     """
 
     def __init__(self, frequencies: list[np.ndarray], lows: np.ndarray):
-        for row in frequencies:
-            if int(row.sum()) != TOTAL or row.min() < 1 or len(row) < 2:
-                raise ValueError("a row of frequencies is positive, ends in an escape and sums to 65536")
-        self.cumulative = np.concatenate([np.concatenate([[0], np.cumsum(row)]) for row in frequencies]).astype(
-            np.int64
-        )
-        self.begins = np.cumsum([0, *(len(row) + 1 for row in frequencies)]).astype(np.int64)
+        lengths, flat = np.array([len(row) for row in frequencies]), np.concatenate(frequencies).astype(np.int64)
+        starts = np.cumsum(lengths) - lengths
+        if lengths.min() < 2 or flat.min() < 1 or (np.add.reduceat(flat, starts) != TOTAL).any():
+            raise ValueError("a row of frequencies is positive, ends in an escape and sums to 65536")
+        self.begins = np.concatenate([[0], np.cumsum(lengths + 1)])
+        sums = np.cumsum(flat) - TOTAL * np.repeat(np.arange(len(lengths)), lengths)
+        self.cumulative = np.insert(sums, starts, 0)  # each row begins with a zero
         self.lows = np.asarray(lows, dtype=np.int64)
 
     def ideal_bits(self, values: np.ndarray, rows: np.ndarray) -> float:
