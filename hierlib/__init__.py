@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from . import compat
 
 if TYPE_CHECKING:
+    from .baselines import load_weights as load
     from .codec.protocol import Decoded, ProgressiveCodec
-    from .codec.weights import load
     from .errors import HierlibError
     from .evaluation import evaluate
     from .hierarchy.tree import Hierarchy
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Decoded", "Hierarchy", "HierlibError", "ProgressiveCodec", "__version__", "evaluate", "load"]
 
-_HOME = {
-    "load": "codec.weights",
+_HOME = {  # where each lies; behind a colon, under which name
+    "load": "baselines:load_weights",
     "Decoded": "codec.protocol",
     "ProgressiveCodec": "codec.protocol",
     "HierlibError": "errors",
@@ -55,7 +55,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def __getattr__(name: str) -> Any:
     """Import what is asked for, once (PEP 562)."""
     if name in _HOME:
-        found = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        room, _, there = _HOME[name].partition(":")
+        found = getattr(import_module(f".{room}", __name__), there or name)
         globals()[name] = found
         return found
     if name in _ROOMS:

@@ -251,15 +251,15 @@ def _read(path: Path, length_bytes: int | None = None) -> bytes:
 
 
 def _model(name: str) -> Any:
-    from .codec.weights import load
+    from .baselines import load_weights
 
-    return load(name)
+    return load_weights(name)
 
 
 def _codec(name: str) -> Any:
-    from . import baselines
+    from .baselines import load
 
-    return baselines.load(name) if baselines.classical(name) else _model(name)
+    return load(name)
 
 
 def _pictures(name: str, limit: int | None) -> Any:

@@ -1,6 +1,6 @@
 """Nested intervals of the integer Gaussians: what DPICT, PICM and PLONQ send in place of whole symbols.
 
-For every j the integer v = round(y - mu) lies in one interval of 3^j integers centred on 3^j k, with k = round(v / 3^j);
+For every j the integer v = round(y - mu) lies in one interval of 3^j integers, centred on 3^j k, k = round(v / 3^j);
 its thirds are those of 3k - 1, 3k and 3k + 1 at j - 1. An element begins with k at the j where its scale starts, then
 sends one trit t for each j below, and k becomes 3k + t, until k = v at j = 0. All elements' symbols of one j are a
 *plane*; planes go from the highest j to 0, so that any cut leaves every element at a known interval.
@@ -54,20 +54,22 @@ class Nested:
         self.tables = Tables([*within, *firsts], lows)
 
     def rows(self, index: np.ndarray, j: int, k: np.ndarray) -> np.ndarray:
-        """The row of ``tables`` for each element's symbol of plane j. index: (n,) scales; k: (n,) at j + 1, if begun."""
+        """The row of ``tables`` for each element's symbol of plane j. index: (n,) scales; k: (n,) at j + 1."""
         row = self._intervals(index, np.full_like(index, j + 1), k)
         return np.where(self.starts[index] == j, self._uniform + 1 + index, row)
 
     def means(self, index: np.ndarray, j: np.ndarray, k: np.ndarray) -> np.ndarray:
         """E[v | interval] in units of 1/MU_GRID; of intervals outside of their row, and of nothing received, the
-        centre. All (n,)."""
+        centre. All (n,).
+        """
         row = self._intervals(index, j, k)
         return np.where(row == self._uniform, MU_GRID * 3**j * k, self._means[row])
 
     @cached_property
     def gains(self) -> np.ndarray:
         """dD / dR of each row of ``tables``, as integers: the variance that its symbol is expected to take away, in
-        quantisation steps squared, for each bit that it is expected to cost; times 2^16, rounded down."""
+        quantisation steps squared, for each bit that it is expected to cost; times 2^16, rounded down.
+        """
         found = np.zeros(len(self._thirds) + len(self._scales), dtype=np.int64)
         for index, scale in enumerate(self._scales):
             for j in range(1, scale.start + 1):
@@ -187,17 +189,17 @@ class TritBlock(Block):
         return int(self._ends[-1])
 
     @property
-    def rows(self) -> np.ndarray:  # type: ignore[override]
+    def rows(self) -> np.ndarray:
         """Of the symbols received."""
         return np.concatenate([np.zeros(0, dtype=np.int64), *self._plane_rows])[: len(self.q)]
 
     def next_rows(self) -> np.ndarray:
-        done = int(np.searchsorted(self._ends, len(self.q), side="right"))
-        if done == len(self._ends):
+        if self.complete:
             return np.zeros(0, dtype=np.int64)
-        if done == len(self._plane_rows):
-            self._begin_plane(len(self._ends) - 1 - done)
-        return self._plane_rows[done][len(self.q) - self._begins(done) :]
+        plane, j, first = self._place()
+        if plane == len(self._plane_rows):
+            self._begin_plane(j)
+        return self._plane_rows[plane][first:]
 
     def _begin_plane(self, j: int) -> None:
         """Order and rows of plane j, from what the planes before it have settled."""
@@ -208,20 +210,23 @@ class TritBlock(Block):
         self._plane_rows.append(rows[self.order])
         self._plane_orders.append(self.order)
 
+    def _place(self) -> tuple[int, int, int]:
+        """Of the next symbol: which of the block's planes, its j, and where in it."""
+        plane = int(np.searchsorted(self._ends, len(self.q), side="right"))
+        return plane, len(self._ends) - 1 - plane, len(self.q) - self._begins(plane)
+
     def _begins(self, plane: int) -> int:
         return int(self._ends[plane - 1]) if plane else 0
 
     def next_symbols(self, values: np.ndarray) -> np.ndarray:
-        done = int(np.searchsorted(self._ends, len(self.q), side="right"))
-        j = len(self._ends) - 1 - done
-        places = self.order[len(self.q) - self._begins(done) :]
+        _, j, first = self._place()
+        places = self.order[first:]
         v = values[places]
         k = np.sign(v) * ((np.abs(v) + 3**j // 2) // 3**j)  # round(v / 3^j): 3^j is odd, there are no ties
         return k - 3 * self._k[places]
 
     def receive(self, q: np.ndarray, needed_bytes: np.ndarray) -> None:
-        done = int(np.searchsorted(self._ends, len(self.q), side="right"))
-        j, first = len(self._ends) - 1 - done, len(self.q) - self._begins(done)
+        _, j, first = self._place()
         places = self.order[first : first + len(q)]
         k = 3 * self._k[places] + q
         trits = self._starts[places] > j

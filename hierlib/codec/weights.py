@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,16 +26,24 @@ KIND = "hierlib-codec"
 HUB_FILE = "model.safetensors"  # what the hub calls weights
 
 
-def load(name: str | Path, device: str = "cpu") -> HierCodec:
+def load(name: str | Path, device: str = "cpu", methods: Iterable[type[HierCodec]] = (HierCodec,)) -> HierCodec:
     """A codec by the name of shipped weights (``tiny``), by the path of a .safetensors file, by a folder that
     ``save_pretrained`` wrote, or by ``owner/name`` of a repository on the Hugging Face hub.
 
-    Raises CheckpointError if there is no such file, it cannot be fetched, or it holds no codec.
+    methods: what the weights may be of; ``hierlib.load`` knows the peers too. Raises CheckpointError if there is no
+    such file, it cannot be fetched, or it holds no codec of these.
     """
     path = locate(name)
     tensors, about = read(path)
     given = Path(name) == path  # a path: what the file calls itself; else the name that was asked for
-    codec = assemble(tensors, about, name=about.get("name", path.stem) if given else str(name))
+    known_methods = {each.method: each for each in methods}
+    if (method := about.get("method", HierCodec.method)) not in known_methods:
+        raise CheckpointError(
+            f"{path} holds weights for the method {method}; here only {', '.join(known_methods)} can be used: load "
+            "them with hierlib.load, or with a newer hierlib."
+        )
+    name = about.get("name", path.stem) if given else str(name)
+    codec = assemble(tensors, about, name, known_methods[method])
     codec.network.to(device)
     return codec
 
@@ -78,7 +88,7 @@ def known() -> list[str]:
 
 def known_as(wanted: bytes) -> str | None:
     """The name of the shipped codec whose fingerprint is ``wanted``; None if none has it."""
-    return next((name for name in known() if fingerprint(read(locate(name))[0]) == wanted), None)
+    return next((name for name in known() if fingerprint(*read(locate(name))) == wanted), None)
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -86,7 +96,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return read_weights(path, KIND)
 
 
-def assemble(tensors: dict[str, Tensor], about: dict[str, Any], name: str) -> HierCodec:
+def assemble(
+    tensors: dict[str, Tensor], about: dict[str, Any], name: str, make: type[HierCodec] = HierCodec
+) -> HierCodec:
     """A codec from the tensors of a weights file."""
     network = HierNetwork(CodecConfig.from_json(about["config"]))
     try:
@@ -97,15 +109,20 @@ def assemble(tensors: dict[str, Tensor], about: dict[str, Any], name: str) -> Hi
         )
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(f"The weights do not fit the codec they describe ({error}).") from None
-    return HierCodec(network, y_tables, z_tables, tensors["tables.medians"], fingerprint(tensors), name)
+    mark = fingerprint(tensors, {**about, "method": make.method})
+    return make(network, y_tables, z_tables, tensors["tables.medians"], mark, name)
 
 
-def fingerprint(tensors: dict[str, Tensor]) -> bytes:
-    """Three bytes of a hash over all that a decoder uses: entropy path, g_s, tables. The encoder side may differ."""
+def fingerprint(tensors: dict[str, Tensor], about: Mapping[str, Any] = MappingProxyType({})) -> bytes:
+    """Three bytes of a hash over all that a decoder uses: entropy path, g_s, tables, and the method where it is a
+    peer's. The encoder side may differ.
+    """
     used = ("network.entropy.", "network.g_s.", "network.linear.inverse", "tables.")
     hashed = hashlib.sha256()
     for key in sorted(k for k in tensors if k.startswith(used)):
         hashed.update(key.encode() + np.ascontiguousarray(tensors[key].cpu().numpy()).tobytes())
+    if (method := about.get("method", HierCodec.method)) != HierCodec.method:
+        hashed.update(f"method {method}".encode())
     return hashed.digest()[:FINGERPRINT_BYTES]
 
 

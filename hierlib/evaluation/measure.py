@@ -53,11 +53,10 @@ PLAN = tuple(
 def measure(made: Measurement, folder: Path) -> Path:
     """Make ``folder/<name>.parquet``. Raises DataError where pictures or classifiers are not at hand."""
     from .. import baselines, classifiers, hierarchy
-    from ..codec.weights import load
     from ..images.packs import open_pack
     from .sweep import evaluate
 
-    codec = baselines.load(made.codec) if baselines.classical(made.codec) else load(made.codec)
+    codec = baselines.load(made.codec)
     jury = [classifiers.load(name) for name in made.classifiers]  # under their own names
     path, partial = folder / f"{made.name}.parquet", folder / f".{made.name}.partial.jsonl"
     results = evaluate(

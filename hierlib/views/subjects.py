@@ -80,6 +80,6 @@ def picture_set(name: str, *, n: int | None = None, seed: int = 0) -> PictureSet
 
 def open_codec(name: str) -> ProgressiveCodec:
     """A codec by name: a classical one of ``hierlib.baselines``, shipped weights, or the path of a weights file."""
-    from .. import baselines, load
+    from .. import baselines
 
-    return baselines.load(name) if baselines.classical(name) else load(name)
+    return baselines.load(name)

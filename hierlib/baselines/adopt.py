@@ -1,0 +1,60 @@
+"""Weights of a backbone -> a weights file of a peer: the method's name in its description, networks in float16.
+
+    python -m hierlib.baselines.adopt dpict runs/trits64-rd/codec.safetensors -o dpict.safetensors
+
+Half the size, and exact: the rounded numbers are the weights, for whoever encodes and whoever decodes; all arithmetic
+is as before, float64 in the entropy path. What the rounding costs is in the cards (data/checkpoints).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ..codec import weights
+from ..errors import HierlibError, refuse
+from ..files import digest, replacing
+from . import METHODS, CodecError
+
+
+def adopt(method: str, source: str | Path, path: Path, half: bool = True) -> None:
+    """Write the codec's weights ``source`` (name or path) as weights of ``method``, one of ``METHODS``, to ``path``.
+
+    half: networks in float16. Raises CodecError for an unknown method, CheckpointError for what is no codec's weights.
+    """
+    from safetensors.torch import save_file
+
+    if method not in METHODS:
+        raise CodecError(f"No method is called {method!r}; there are {', '.join(METHODS)}.")
+    found = weights.locate(source)
+    tensors, about = weights.read(found)
+    if half:
+        tensors = {k: v.to(torch.float16) if k.startswith("network.") else v for k, v in tensors.items()}
+    about |= {"method": method, "name": path.stem, "trained_as": f"{about.get('name', found.stem)} {digest(found)}"}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"kind": weights.KIND, "about": json.dumps(about)})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="hierlib.baselines.adopt", description="Make a peer's weights file.")
+    parser.add_argument("method", help=", ".join(METHODS))
+    parser.add_argument("weights", help="of a backbone: a name, or a .safetensors that training left")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the .safetensors to write")
+    parser.add_argument("--full", action="store_true", help="keep float32")
+    arguments = parser.parse_args(argv)
+    try:
+        adopt(arguments.method, arguments.weights, arguments.output, half=not arguments.full)
+    except HierlibError as error:
+        return refuse(error)
+    print(f"{arguments.output}: {arguments.output.stat().st_size:,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
