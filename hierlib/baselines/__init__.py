@@ -2,7 +2,7 @@
 
 >>> from hierlib import baselines
 >>> sorted(baselines.KNOWN)
-['avif-fresh', 'jpeg', 'jpeg-best', 'jpeg2000', 'jpeg2000-fresh', 'jxl-fresh', 'webp-fresh']
+['avif-fresh', 'jpeg', 'jpeg-best', 'jpeg2000', 'jpeg2000-fresh', 'jxl-fresh', 'webp-fresh', 'zoo']
 >>> baselines.load("jpeg-50").name
 'jpeg-50'
 """
@@ -25,6 +25,7 @@ KNOWN = {
     "webp-fresh": "WebP, a fresh file for each budget",
     "avif-fresh": "AVIF, a fresh file for each budget",
     "jxl-fresh": "JPEG XL, a fresh file for each budget",
+    "zoo": "CompressAI's architectures, one rate a file; zoo64-mbt2018-mean names weights, or a file zoo.safetensors",
 }
 
 
@@ -34,15 +35,23 @@ class CodecError(HierlibError):
 
 def classical(name: str) -> bool:
     """Whether ``name`` means a codec of this room, and not weights: it need not be one that exists (``jpeg-96``)."""
-    return re.match(r"(jpeg|webp|avif|jxl)(2000)?(-|$)", name) is not None
+    return re.match(r"(jpeg|webp|avif|jxl)(2000)?(-|$)|zoo|.*zoo\.safetensors$", name) is not None
 
 
 def load(name: str) -> ProgressiveCodec:
-    """A peer by name. Raises CodecError, with the known names, for an unknown one."""
+    """A peer by name. Raises CodecError, with the known names, for an unknown one; DataError or CheckpointError where
+    its weights are not there.
+    """
     from .fresh import FreshAVIF, FreshJPEGXL, FreshWebP
     from .jpeg import BestJPEG, ProgressiveJPEG
     from .jpeg2000 import FreshJPEG2000, LayeredJPEG2000
 
+    if name.startswith("zoo") or name.endswith("zoo.safetensors"):
+        from ..files import shipped
+        from .zoo import ZooCodec
+
+        path = name if name.endswith(".safetensors") else shipped("checkpoints", f"{name}.safetensors")
+        return ZooCodec.from_file(path)
     kind, _, quality = name.partition("-")
     if kind == "jpeg" and quality.isdigit():
         return ProgressiveJPEG(int(quality))
