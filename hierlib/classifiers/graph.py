@@ -10,6 +10,7 @@ The JSON has ``size`` (the side the network was trained at), ``in_zero`` and ``i
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from . import Named
 from .small import freeze
 
 CLASSES = 1000
+AT_ONCE = 4  # pictures, on a CPU: maps of more than 32 MB are fresh memory each time, and cost twice as much
+ACTIVATIONS = {"relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
 
 
 def find(name: str) -> Path | None:
@@ -64,6 +67,11 @@ class Graph(nn.Module):
         self.kernels = nn.ParameterDict({k: nn.Parameter(torch.from_numpy(v)) for k, v in weights.items()})
 
     def forward(self, images: Tensor) -> Tensor:
+        if len(images) > AT_ONCE and not images.is_cuda and not torch.is_grad_enabled():
+            return torch.cat([self._logits(part) for part in images.split(AT_ONCE)])
+        return self._logits(images)
+
+    def _logits(self, images: Tensor) -> Tensor:
         if images.shape[-2:] != (self.size, self.size):
             images = F.interpolate(images, size=(self.size, self.size), mode="bicubic", antialias=True).clamp(0, 1)
         values = {self.spec["input"]: (images * 255 - self.spec["in_zero"]) * self.spec["in_scale"]}
@@ -78,9 +86,11 @@ class Graph(nn.Module):
         kind, x = op["op"], values[op["in"][0]]
         if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             weight, bias = self.kernels[f"w{op['k']}"], self.kernels[f"b{op['k']}"]
-            if op["same"]:
-                x = F.pad(x, _same_padding(x, weight.shape[2:], op["stride"]))
-            x = F.conv2d(x, weight, bias, op["stride"], 0, 1, op["groups"])
+            left, right, above, below = _same_padding(x, weight.shape[2:], op["stride"]) if op["same"] else (0, 0, 0, 0)
+            even = left == right and above == below  # then the convolution pads by itself: a copy of x less
+            if not even:
+                x = F.pad(x, (left, right, above, below))
+            x = F.conv2d(x, weight, bias, op["stride"], (above, left) if even else 0, 1, op["groups"])
         elif kind == "FULLY_CONNECTED":
             x = F.linear(x.flatten(1), self.kernels[f"w{op['k']}"], self.kernels[f"b{op['k']}"])
         elif kind == "ADD":
@@ -92,13 +102,15 @@ class Graph(nn.Module):
             x = F.pad(x, [*left_right, *above_below])
         elif kind not in ("RESHAPE", "SQUEEZE"):
             raise DataError(f"The graph uses {kind}, which this version cannot run: use another classifier.")
-        if op.get("act") == "relu":
-            x = F.relu(x)
-        elif op.get("act") == "relu6":
-            x = x.clamp(0, 6)
-        if "range" in op and kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD"):
-            x = x.clamp(*op["range"])  # the graph was quantised: beyond this range it never answers
-        return x
+        low, high = ACTIVATIONS.get(op.get("act", ""), (-math.inf, math.inf))
+        if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD"):
+            return x if low == -math.inf else x.clamp(low, high)
+        if "range" in op:  # the graph was quantised: beyond this range it never answers
+            low, high = max(low, op["range"][0]), min(high, op["range"][1])
+        if low == -math.inf and high == math.inf:
+            return x
+        # in place: with the copies of two clamps a MobileNetV2 spends most of its time on memory
+        return F.hardtanh_(x, low, high)
 
 
 def _same_padding(x: Tensor, kernel: torch.Size, stride: list[int] | tuple[int, int] | int) -> list[int]:

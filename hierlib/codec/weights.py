@@ -81,9 +81,13 @@ def _fetched(repository: str) -> Path:
 def known() -> list[str]:
     """Names of the shipped codecs."""
     try:
-        return sorted(p.stem for p in shipped("checkpoints").glob("*.safetensors") if "classifier" not in p.stem)
+        return sorted(p.stem for p in shipped("checkpoints").glob("*.safetensors") if _is_codec(p.stem))
     except DataError:
         return []
+
+
+def _is_codec(stem: str) -> bool:
+    return "classifier" not in stem and not stem.startswith("zoo")  # other weights that ship
 
 
 def known_as(wanted: bytes) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,9 @@ from .rate import ms_ssim, psnr_db, rounded
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+DISTORTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"psnr_db": psnr_db, "ms_ssim": ms_ssim}
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,14 @@ def _decoded(
     return {cut: (decoded, seen[id(decoded.image)]) for cut, decoded in zip(cuts, answers, strict=True)}
 
 
-def distortions(original: Tensor, views: list[View]) -> dict[int, dict[str, float]]:
-    """PSNR and MS-SSIM of each decoded picture, by its id, in one batch."""
+def distortions(
+    original: Tensor, views: list[View], measures: dict[str, Callable[[Tensor, Tensor], Tensor]] = DISTORTIONS
+) -> dict[int, dict[str, float]]:
+    """Each of ``measures`` of each decoded picture, by its id, in one batch."""
     import torch
 
     images = {id(view.image): view.image for view in views if view.decoded is not None}
     stacked = torch.stack(list(images.values()))
     originals = original[None].expand_as(stacked)
-    values = zip(psnr_db(stacked, originals).tolist(), ms_ssim(stacked, originals).tolist())
-    return {key: {"psnr_db": db, "ms_ssim": ssim} for key, (db, ssim) in zip(images, values)}
+    found = {name: measure(stacked, originals).tolist() for name, measure in measures.items()}
+    return {key: {name: found[name][row] for name in found} for row, key in enumerate(images)}

@@ -44,6 +44,7 @@ def identity(sweep: Sweep) -> dict[str, Any]:
         "level_ends": sweep.level_ends,
         "wup": sweep.about_wup,
         "batch": sweep.batch,
+        **({"lpips": sweep.lpips.name} if sweep.lpips is not None else {}),
     }
 
 

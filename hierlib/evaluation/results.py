@@ -31,7 +31,7 @@ def tidy(columns: dict[str, list[Any]] | pd.DataFrame) -> pd.DataFrame:
     for name in ("picture", "bytes"):
         frame[name] = frame[name].astype("int64")
     for name in frame.columns:
-        if name in ("psnr_db", "ms_ssim", "bpp", "wup") or name.startswith(("probability_", "confidence_")):
+        if name in ("psnr_db", "ms_ssim", "lpips", "bpp", "wup") or name.startswith(("probability_", "confidence_")):
             frame[name] = frame[name].astype("float64")
         elif name in ("top1", "complete", "decodable") or name.startswith("right_"):
             frame[name] = frame[name].astype("bool")
@@ -69,7 +69,7 @@ class Results:
         """Columns that are averaged, in the order of the table."""
         per_level = [f"{kind}_{level}" for level in self.levels for kind in ("right", "probability", "confidence")]
         of_top1 = [f"right_{level}_of_top1" for level in self.levels]
-        known = ("psnr_db", "ms_ssim", *per_level, *of_top1, "top1", "wup", "hierarchical_distance")
+        known = ("psnr_db", "ms_ssim", "lpips", *per_level, *of_top1, "top1", "wup", "hierarchical_distance")
         return tuple(name for name in known if name in self.rows)
 
     def of(self, classifier: str | None = None, kind: str | None = None) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import numpy as np
 from ..codec.protocol import ProgressiveCodec
 from ..errors import BudgetError, DataError, HierarchyError
 from .classify import Judge, guesses, judges, similarity, verdicts
-from .cuts import distortions, views_of
+from .cuts import DISTORTIONS, distortions, views_of
 from .provenance import identity, provenance
 from .ranks import ranks
 from .rate import bpp, rounded
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..classifiers import Classifier
     from ..hierarchy.tree import Hierarchy
     from ..images.packs import PictureSet
+    from .perceptual import Lpips
 
 CHUNK_PICTURES = 16
 CHUNK_PIXELS = 1 << 20  # pictures are held at every point at once: 12 MB a point
@@ -45,6 +46,7 @@ class Sweep:
     batch: int
     wup: np.ndarray | None
     about_wup: str
+    lpips: Lpips | None = None
 
 
 def evaluate(
@@ -58,6 +60,7 @@ def evaluate(
     level_ends: bool = True,
     resume: Path | str | None = None,
     batch: int = 16,
+    lpips: Lpips | None = None,
     progress: bool = True,
 ) -> Results:
     """Measure a codec on labelled pictures, from real bytes.
@@ -74,8 +77,8 @@ def evaluate(
     budgets:     bytes, each at least 1.
     resume:      a .jsonl file for partial results: after Ctrl-C or a kill, the same call goes on where it stopped and
                  returns what an uninterrupted one would have. Under torchrun each process keeps its own beside it.
-    batch:       pictures a classifier sees at once. On a CPU more is slower: a MobileNetV2 at 224x224 took 18 ms a
-                 picture in batches of 4 to 16, 63 ms in batches of 64 (one thread); on a GPU ask for hundreds.
+    batch:       pictures a classifier sees at once. On a CPU more is no faster; on a GPU ask for hundreds.
+    lpips:       ``evaluation.perceptual.Lpips()`` adds the column ``lpips``.
 
     Raises BudgetError, HierarchyError, DataError before anything is computed; PictureError, BitstreamError from codecs.
     """
@@ -85,7 +88,7 @@ def evaluate(
     labels = _labels(pictures, hierarchy)
     matrix, about_wup = similarity(hierarchy, wup)
     jury = judges(classifiers, hierarchy)
-    sweep = Sweep(codec, pictures, labels, hierarchy, jury, ladder, level_ends, batch, matrix, about_wup)
+    sweep = Sweep(codec, pictures, labels, hierarchy, jury, ladder, level_ends, batch, matrix, about_wup, lpips)
     run = identity(sweep)
     own = ranks()
     start, end = own.share(len(pictures), _chunk_of(pictures[0]))
@@ -154,6 +157,9 @@ def _measure(sweep: Sweep, chunk: list[tuple[int, Tensor]]) -> dict[str, Any]:
     """Rows of the pictures of one chunk: per classifier, per picture, per point."""
     seconds = {"encode": 0.0, "decode": 0.0, "measure": 0.0, "classify": 0.0}
     decodings = 0
+    measures = dict(DISTORTIONS)
+    if sweep.lpips is not None:
+        measures["lpips"] = sweep.lpips
     facts: list[dict[str, Any]] = []
     seen: list[Tensor] = []
     place: list[int | None] = []
@@ -162,7 +168,7 @@ def _measure(sweep: Sweep, chunk: list[tuple[int, Tensor]]) -> dict[str, Any]:
         views, n = views_of(sweep.codec, original, sweep.ladder, sweep.level_ends, seconds)
         decodings += n
         started = time.perf_counter()
-        distortion = distortions(original, views)
+        distortion = distortions(original, views, measures)
         seconds["measure"] += time.perf_counter() - started
         where: dict[int, int] = {}
         for view in views:
@@ -183,7 +189,7 @@ def _measure(sweep: Sweep, chunk: list[tuple[int, Tensor]]) -> dict[str, Any]:
                     "symbols_total": d.symbols_total if d else None,
                     "complete": d.complete if d else True,
                     "decodable": view.decodable,
-                    **distortion.get(id(view.image), {"psnr_db": None, "ms_ssim": None}),
+                    **distortion.get(id(view.image), dict.fromkeys(measures)),
                 }
             )
             truth.append(int(sweep.labels[index]))

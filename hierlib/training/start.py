@@ -26,7 +26,8 @@ def start(
 ) -> Path:
     """Train what ``name`` says in ``folder``; returns the path of the weights.
 
-    name: a codec's recipe (ci, tiny64, photo224, paper, ablation-base, ...) or a classifier's (tiny-classifier, ...).
+    name: a codec's recipe (ci, tiny64, photo224, paper, ablation-base, ...) a classifier's (tiny-classifier, ...),
+        or one of CompressAI's architectures (zoo64-mbt2018-mean, ...).
     steps, start_from, changes (``field=value``), workers: of a codec only, see ``train`` and ``changed``.
     Raises RecipeError for an unknown name or field.
     """
@@ -34,15 +35,19 @@ def start(
     from .classifier import CLASSIFIERS, train_classifier
     from .data import training_set
     from .trainer import train
+    from .zoo import ZOO, train_zoo
 
     of_classifier = {r.name: r for r in CLASSIFIERS.values()}
-    if name in of_classifier:
+    if name in of_classifier or name in ZOO:
         if steps is not None or start_from or changes or workers is not None:
-            raise RecipeError(f"{name} is a classifier: all that decides its weights is its recipe's.")
+            what = "a classifier" if name in of_classifier else "CompressAI's"
+            raise RecipeError(f"{name} is {what}: all that decides its weights is its recipe's.")
+        if name in ZOO:
+            return train_zoo(ZOO[name], folder, resume=resume)
         return train_classifier(of_classifier[name], folder, resume=resume)
     of_codec = {**RECIPES, **ABLATIONS}
     if name not in of_codec:
-        raise RecipeError(f"There is no recipe {name}: known are {', '.join([*of_codec, *of_classifier])}.")
+        raise RecipeError(f"There is no recipe {name}: known are {', '.join([*of_codec, *of_classifier, *ZOO])}.")
     chosen = changed(of_codec[name], list(changes))
     if steps is not None:
         chosen = replace(chosen, steps=steps)
