@@ -191,3 +191,11 @@ def test_subjects_by_name_and_by_file(tmp_path):
     with pytest.raises(DataError, match=", ".join(DEMONSTRATION)):
         subject("chelsy")
     assert open_codec("jpeg-50").name == "jpeg-50"
+
+
+def test_figures_name_ours_first_then_the_learned_peers_then_the_classical():
+    from hierlib.views.tables import _rank
+
+    mixed = ["jpeg2000", "plonq-task", "dpict", "runs/mine", "tiny", "webp-fresh", "plonq"]
+    ordered = ["tiny", "runs/mine", "dpict", "plonq", "plonq-task"]
+    assert sorted(mixed, key=_rank)[:5] == ordered

@@ -52,6 +52,11 @@ def classical(name: str) -> bool:
     return re.match(r"(jpeg|webp|avif|jxl)(2000)?(-|$)|zoo|.*zoo\.safetensors$", name) is not None
 
 
+def peer(name: str) -> bool:
+    """Whether ``name`` means weights of one of ``METHODS``: theirs begin with the method's (``plonq-task``)."""
+    return name.partition("-")[0] in METHODS
+
+
 def methods() -> dict[str, type[HierCodec]]:
     """What weights may be of, by the name in their file: ours, and each of ``METHODS``."""
     from ..codec.model import HierCodec

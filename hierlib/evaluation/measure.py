@@ -16,6 +16,7 @@ from pathlib import Path
 from ..errors import HierlibError, refuse
 from ..files import PACKAGE
 
+LEARNED = ("dpict", "picm", "plonq", "plonq-task")  # on our backbone; plonq-task with the task loss, as picm is
 PEERS = ("jpeg2000", "jpeg", "jpeg-best", "jpeg2000-fresh", "webp-fresh", "avif-fresh", "jxl-fresh")
 SMALL = (32, 64, 128, 192, 256, 384, 512, 1024)  # bytes, at 64x64: up to 2 bits per pixel
 LARGE = (128, 256, 512, 1024, 2048, 4096, 8192)  # bytes, at 224x224 and 227x227: 0.02 to 1.3 bits per pixel
@@ -46,7 +47,7 @@ PLAN = tuple(
         ("imagenet-val227", "imagenet-clip", HELD_OUT, LARGE),
         ("imagenette-woof-224-val", "imagenet-clip", HELD_OUT, LARGE),
     )
-    for codec in ("tiny", *PEERS)
+    for codec in ("tiny", *LEARNED, *PEERS)
 )
 
 

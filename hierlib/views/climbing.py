@@ -69,11 +69,13 @@ def climbing(results: Results, classifier: str | None = None, most: int = 8) -> 
 
 
 def ours(found: Mapping[str, Sequence[Results]]) -> Results | None:
-    """Of results by set of pictures (``tables.measured``), the first of a learned codec that have similarities."""
-    from ..baselines import classical
+    """Of results by set of pictures (``tables.measured``), the first of our own codec that have similarities."""
+    from ..baselines import classical, peer
 
     each = [result for group in found.values() for result in group if "wup" in result.rows]
-    return next((result for result in each if not classical(result.meta["codec"]["name"])), None)
+    return next(
+        (result for result in each if not classical(name := result.meta["codec"]["name"]) and not peer(name)), None
+    )
 
 
 def class_names() -> dict[str, str]:

@@ -32,14 +32,16 @@ def measured(*folders: str | Path) -> dict[str, list[Results]]:
     return found
 
 
-def _rank(codec: str) -> tuple[bool, int, bool, str]:
-    """Sorts codecs as figures name them, so that each keeps its colour: shipped, trained here, then the classical."""
+def _rank(codec: str) -> tuple[bool, int, bool, bool, str]:
+    """Sorts codecs as figures name them, so that each keeps its colour: ours (shipped, then trained here), the learned
+    peers, then the classical.
+    """
     from .. import baselines
     from ..codec.weights import known
 
     order = list(baselines.KNOWN)
     place = order.index(codec) if codec in order else len(order)
-    return baselines.classical(codec), place, codec not in known(), codec
+    return baselines.classical(codec), place, baselines.peer(codec), codec not in known(), codec
 
 
 def same_bytes(results: Sequence[Results], measure: str, classifier: str | None = None) -> Any:

@@ -1,0 +1,111 @@
+"""The learned peers beside ours, in one run: cuts, bad streams, time, size, and the sanity of each mechanism.
+
+Weights: those that ship. Pictures: Tiny-ImageNet's validation pictures where HIERLIB_DATA has them, else photographs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+import torch
+from timing import seconds
+
+import hierlib
+from hierlib import baselines
+from hierlib.baselines.trits import TritPlanes
+from hierlib.codec.weights import known
+from hierlib.errors import BitstreamError, DataError
+from hierlib.evaluation.rate import psnr_db
+from hierlib.images.packs import open_pack
+from hierlib.images.pictures import demonstration
+
+PEERS = [name for name in known() if baselines.peer(name)]
+PICTURES, CUTS, DAMAGED = 40, 1000, 2000
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[torch.Tensor]:
+    try:
+        pack = open_pack("tiny-imagenet-val")
+        return [pack[i * len(pack) // PICTURES] for i in range(PICTURES)]
+    except DataError as error:
+        print(error)
+        return list(demonstration(64).values())
+
+
+@pytest.fixture(scope="module", params=PEERS)
+def codec(request: pytest.FixtureRequest) -> TritPlanes:
+    found = hierlib.load(request.param)
+    assert isinstance(found, TritPlanes)
+    return found
+
+
+def test_a_thousand_random_cuts_have_no_wrong_symbol(codec: TritPlanes, pictures: list[torch.Tensor]) -> None:
+    """Each prefix is decoded from nothing, against the digits of round(y - mu) as the encoder's side has them."""
+    random = np.random.default_rng(0)
+    wrong = symbols = 0
+    for image in pictures:
+        stream = codec.encode(image)
+        whole = codec.decoder().feed(stream).blocks[0]
+        y = codec.network.analyse(image[None])[0].double().numpy()
+        v = np.rint(y - whole.mu / 256).astype(np.int64)
+        wrong += int((whole.values() != v + whole.mu / 256).sum())  # the whole stream is exact
+        truth = codec.record(whole.index, whole.mu)
+        while len(truth.next_rows()):
+            digits = truth.next_symbols(v.ravel())
+            truth.receive(digits, digits)
+        for cut in random.integers(0, len(stream), CUTS // len(pictures)):
+            for part in codec.decoder().feed(stream[:cut]).blocks:
+                wrong += int((part.q != truth.q[: len(part.q)]).sum())
+                symbols += len(part.q)
+    print(f"{codec.name}: {CUTS:,} cuts of {len(pictures)} streams, {symbols:,} symbols, {wrong} wrong")
+    assert wrong == 0
+
+
+def test_psnr_rises_with_the_bytes(codec: TritPlanes, pictures: list[torch.Tensor]) -> None:
+    """The curve over the bytes is monotone in the mean; how far a single picture ever falls is printed."""
+    curves = []
+    for image in pictures:
+        stream = codec.encode(image)
+        cuts = np.linspace(0.06, 1, 48) * len(stream)
+        shown = [decoded.image for decoded in codec.decode_cuts(stream, [int(cut) for cut in cuts])]
+        curves.append(psnr_db(torch.stack(shown), image[None].expand(len(shown), -1, -1, -1)).numpy())
+    falls = np.maximum.accumulate(curves, 1) - curves
+    mean = np.mean(curves, 0)
+    print(f"{codec.name}: mean PSNR {mean[0]:.2f} to {mean[-1]:.2f} dB in {len(mean)} equal shares of the bytes, least "
+          f"rise {np.diff(mean).min():+.3f} dB; one picture falls by at most {falls.max():.3f} dB")  # fmt: skip
+    assert np.diff(mean).min() > -0.01
+
+
+def test_bad_streams(codec: TritPlanes, pictures: list[torch.Tensor]) -> None:
+    random = np.random.default_rng(2)
+    outcomes = {"refused": 0, "shown": 0}
+    streams = [codec.encode(image) for image in pictures[:10]]
+    for _ in range(DAMAGED):
+        broken = bytearray(streams[random.integers(len(streams))])
+        for position in random.integers(2, len(broken), random.integers(1, 5)):
+            broken[position] = random.integers(0, 256)
+        broken = broken[: random.integers(len(broken) + 1)] + random.bytes(int(random.integers(0, 4)))
+        outcome = "refused"
+        with contextlib.suppress(BitstreamError):
+            assert torch.isfinite(codec.decode(bytes(broken)).image).all()
+            outcome = "shown"
+        outcomes[outcome] += 1
+    print(f"{codec.name}: {DAMAGED:,} bad streams: {outcomes}")
+
+
+def test_time_and_size_beside_ours(pictures: list[torch.Tensor]) -> None:
+    image, photograph = pictures[0], demonstration(256)["coffee"]
+    base: dict[str, float] = {}
+    for name in ("tiny", *PEERS):
+        codec = hierlib.load(name)
+        found = {"parameters": sum(p.numel() for p in codec.network.parameters()) / 1e6}
+        for size, shown in (("64", image), ("256", photograph)):
+            stream = codec.encode(shown)
+            found[f"encode {size}"] = seconds(lambda: codec.encode(shown)) * 1000  # noqa: B023
+            found[f"decode {size}"] = seconds(lambda: codec.decode(stream)) * 1000  # noqa: B023
+        base = base or found
+        told = [f"{what} {value:.1f} ms ({value / base[what]:.2f})" for what, value in list(found.items())[1:]]
+        print(f"{name}: {found['parameters']:.2f} M parameters; {', '.join(told)}")

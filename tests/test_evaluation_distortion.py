@@ -1,0 +1,57 @@
+"""Rate and distortion of unlabelled pictures: real bytes against a definition by hand, and the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from codec_toys import toy_codec
+
+from hierlib.evaluation import distortion
+from hierlib.evaluation.distortion import main, means, rate_distortion
+from hierlib.images.pictures import load_picture, save_picture
+from hierlib.images.shapes import shapes
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for i in range(2):
+        save_picture(shapes(2, seed=3)[i], tmp_path / f"{i}.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def test_rows_are_what_the_cut_files_show(folder: Path) -> None:
+    codec = toy_codec()
+    paths = sorted(folder.glob("*.png"))
+    rows, spent = rate_distortion(codec, paths)
+    assert len(rows) == 2 * (8 + 1)
+    assert min(spent.values()) > 0
+    row = rows[(rows["picture"] == "1.png") & (rows["rate_bpp"] == 0.25)].iloc[0]
+    image = load_picture(paths[1])
+    stream = codec.encode(image)
+    shown = (codec.decode(stream[:128]).image * 255).round() / 255
+    assert (row["bytes"], row["bpp"], row["file_bytes"]) == (128, 0.25, len(stream))
+    assert row["psnr_db"] == pytest.approx(-10 * np.log10(torch.mean((shown - image) ** 2).item()), abs=1e-3)
+    table = means(rows)
+    assert table["n"].tolist() == [2] * 9
+    assert table.loc["whole", "bytes"] == rows[rows["rate_bpp"].isna()]["file_bytes"].mean()
+
+
+def test_command_line(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    from hierlib import baselines
+
+    monkeypatch.setattr(baselines, "load", lambda name: toy_codec())
+    out = folder / "out.json"
+    assert main(["toy", str(folder), "-o", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert found["meta"]["schema"] == distortion.SCHEMA
+    assert found["rows"]["picture"].count("0.png") == 9
+    assert "whole" in capsys.readouterr().out
+    (empty := folder / "empty").mkdir()
+    assert main(["toy", str(empty)]) == 2
+    assert main(["toy", str(folder / "notes.txt")]) == 2
+    assert "no picture" in capsys.readouterr().err
