@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..baselines import peer
 from ..errors import HierlibError, refuse
-from ..files import PACKAGE
+from ..files import PACKAGE, shipped
 
-LEARNED = ("dpict", "picm", "plonq", "plonq-task")  # on our backbone; plonq-task with the task loss, as picm is
 PEERS = ("jpeg2000", "jpeg", "jpeg-best", "jpeg2000-fresh", "webp-fresh", "avif-fresh", "jxl-fresh")
+# peers on our backbone whose weights ship
+LEARNED = tuple(sorted(p.stem for p in shipped("checkpoints").glob("*.safetensors") if peer(p.stem)))
 SMALL = (32, 64, 128, 192, 256, 384, 512, 1024)  # bytes, at 64x64: up to 2 bits per pixel
 LARGE = (128, 256, 512, 1024, 2048, 4096, 8192)  # bytes, at 224x224 and 227x227: 0.02 to 1.3 bits per pixel
 HELD_OUT = ("mobilenet_v2_1.0", "mobilenet_edgetpu_1.0")  # ImageNet graphs that no training here ever saw
