@@ -347,3 +347,23 @@ def test_a_receiver_reads_no_more_than_it_needs(folder: Path) -> None:
     assert torch.equal(stopped.decoded.image, codec.decode(stream[:120]).image)
     unsure = Controller((60, 120), flat, ((0.1, 0.1),) * 3).receive(codec, chunks, ask, 0.6)
     assert (unsure.bytes, unsure.sure, unsure.decoded.complete) == (len(stream), False, True)
+
+
+def test_a_controller_is_fitted_on_some_pictures_and_tried_on_others(folder: Path, tmp_path: Path) -> None:
+    """Of drawn shapes, whose classifier travels with the project; the table is what the controller does on the rest."""
+    from hierlib import classifiers, hierarchy
+    from hierlib.evaluation.controller import CHECKPOINTS, asked, tried
+
+    codec, drawn = hierlib.load(folder / "picm.safetensors"), shapes(60, seed=9)
+    tree = hierarchy.load("shapes").restrict(drawn.wnids)
+    ask = asked(classifiers.load("shapes"), tree, tree.levels[0])
+    truth = tree.groups[0][drawn.labels]
+    controller, table = tried(codec, drawn, ask, truth, (0.2, 0.6, 1.01))
+    assert table["n"].tolist() == [30] * 3
+    assert table["bytes"].is_monotonic_increasing
+    assert table["saved"].iloc[-1] == 0
+    assert table["sure"].iloc[-1] == 0  # nobody is surer than sure
+    first = drawn[1]
+    stream = codec.encode(first)
+    stopped = controller.receive(codec, [stream], ask, 0.2)
+    assert stopped.bytes in (*CHECKPOINTS, len(stream))
