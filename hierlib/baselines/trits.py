@@ -140,7 +140,9 @@ def shares(mass: np.ndarray) -> np.ndarray:
 
 
 def log2_fixed(x: np.ndarray) -> np.ndarray:
-    """log2 of integers 1 .. 2^16, in units of 2^-16, rounded down: by squaring, in integers, the same everywhere.
+    """log2 of integers 1 .. 2^16, in units of 2^-16: by squaring, in integers, the same everywhere.
+
+    Rounded down; for four of the 65,536 one unit lower still, because the squares are cut off.
 
     >>> [int(v) for v in log2_fixed(np.array([1, 2, 3, 65536])) * 1000 >> 16]
     [0, 1000, 1584, 16000]
@@ -148,11 +150,11 @@ def log2_fixed(x: np.ndarray) -> np.ndarray:
     whole = np.zeros_like(x)
     for bit in range(1, 17):
         whole += x >= 1 << bit
-    mantissa, result = x << (30 - whole), whole
+    mantissa, result = (x << (31 - whole)).astype(np.uint64), whole
     for _ in range(LOG_BITS):
-        mantissa = mantissa * mantissa >> 30
-        carry = mantissa >> 31
-        mantissa, result = mantissa >> carry, result * 2 + carry
+        mantissa = mantissa * mantissa >> np.uint64(31)  # below 2^64
+        carry = mantissa >> np.uint64(32)
+        mantissa, result = mantissa >> carry, result * 2 + carry.astype(np.int64)
     return result
 
 
