@@ -8,7 +8,7 @@ the path of others.
 >>> sorted(baselines.KNOWN)
 ['avif-fresh', 'jpeg', 'jpeg-best', 'jpeg2000', 'jpeg2000-fresh', 'jxl-fresh', 'webp-fresh', 'zoo']
 >>> sorted(baselines.METHODS)
-['dpict', 'picm', 'plonq']
+['ctc', 'dpict', 'picm', 'plonq']
 >>> baselines.load("jpeg-50").name
 'jpeg-50'
 """
@@ -37,6 +37,7 @@ KNOWN = {
     "zoo": "CompressAI's architectures, one rate a file; zoo64-mbt2018-mean names weights, or a file zoo.safetensors",
 }
 METHODS = {
+    "ctc": "DPICT with networks that say what the next trits are, and where y lies (Jeon et al. 2023)",
     "dpict": "trit planes, the most distortion for a bit first (Lee et al. 2022)",
     "picm": "trit planes, the largest sigma first, trained for a classifier (Kim et al. 2025)",
     "plonq": "three nested quantisation steps, the largest sigma first (Lu et al. 2021)",
@@ -60,11 +61,12 @@ def peer(name: str) -> bool:
 def methods() -> dict[str, type[HierCodec]]:
     """What weights may be of, by the name in their file: ours, and each of ``METHODS``."""
     from ..codec.model import HierCodec
+    from .ctc import CTC
     from .dpict import DPICT
     from .picm import PICM
     from .plonq import PLONQ
 
-    return {each.method: each for each in (HierCodec, DPICT, PICM, PLONQ)}
+    return {each.method: each for each in (HierCodec, DPICT, CTC, PICM, PLONQ)}
 
 
 def load_weights(name: str | Path, device: str = "cpu") -> HierCodec:

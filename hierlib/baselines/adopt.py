@@ -13,8 +13,9 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
+from torch import Tensor
 
 from ..codec import weights
 from ..errors import HierlibError, refuse
@@ -27,17 +28,23 @@ def adopt(method: str, source: str | Path, path: Path, half: bool = True) -> Non
 
     half: networks in float16. Raises CodecError for an unknown method, CheckpointError for what is no codec's weights.
     """
-    from safetensors.torch import save_file
-
     if method not in METHODS:
         raise CodecError(f"No method is called {method!r}; there are {', '.join(METHODS)}.")
     found = weights.locate(source)
     tensors, about = weights.read(found)
     if half:
-        tensors = {k: v.to(torch.float16) if k.startswith("network.") else v for k, v in tensors.items()}
+        tensors = {k: v.half() if k.startswith(("network.", "context.")) else v for k, v in tensors.items()}
     about |= {"method": method, "name": path.stem, "trained_as": f"{about.get('name', found.stem)} {digest(found)}"}
+    write(path, tensors, about)
+
+
+def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """A weights file of these tensors, whole or not at all."""
+    from safetensors.torch import save_file
+
+    plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"kind": weights.KIND, "about": json.dumps(about)})
+        save_file(plain, temporary, metadata={"kind": weights.KIND, "about": json.dumps(about)})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

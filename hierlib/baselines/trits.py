@@ -237,15 +237,19 @@ class TritBlock(Block):
         self._k[places] = k
         super().receive(q, needed_bytes)
 
-    def values(self, count: int | None = None) -> np.ndarray:
-        """y_hat (C, h, w) float64: mu plus the mean of the interval that the first ``count`` symbols leave."""
+    def known(self, count: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) j and k of the interval that the first ``count`` symbols leave of each element."""
         left = len(self.q) if count is None else min(count, len(self.q))
         k, j = np.zeros(self.index.size, dtype=np.int64), self._starts + 1
         for plane, order in enumerate(self._plane_orders):
             places = order[: max(0, left - self._begins(plane))]
             k[places] = 3 * k[places] + self.q[self._begins(plane) :][: len(places)]
             j[places] = len(self._ends) - 1 - plane
-        means = self.nested.means(self._index, j, k)
+        return j, k
+
+    def values(self, count: int | None = None) -> np.ndarray:
+        """y_hat (C, h, w) float64: mu plus the mean of the interval that the first ``count`` symbols leave."""
+        means = self.nested.means(self._index, *self.known(count))
         return (self.mu + means.reshape(self.mu.shape)) / MU_GRID
 
     def levels(self, count: int) -> int:
@@ -269,8 +273,10 @@ class TritPlanes(HierCodec):
 
     def __init__(self, *parts, **named) -> None:  # type: ignore[no-untyped-def]
         super().__init__(*parts, **named)
-        self.nested = Nested(self.y_tables, self.starts(self.y_tables))
+        self.nested = self.intervals(self.y_tables, self.starts(self.y_tables))
         self.y_tables = self.nested.tables
+
+    intervals: type[Nested] = Nested
 
     def starts(self, gaussians: Tables) -> np.ndarray:
         """(64,) j of the first symbol of an element of each scale."""

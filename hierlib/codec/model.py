@@ -62,6 +62,9 @@ class HierCodec:
         """How many levels (channel blocks) a stream has."""
         return len(self.slices)
 
+    def take(self, tensors: dict[str, Tensor]) -> None:
+        """What else of a weights file the method needs; of ours nothing."""
+
     def record(self, index: np.ndarray, mu: np.ndarray) -> Block:
         """A block of these scale indices and means, (C, h, w) integers each, of which nothing is received."""
         return Block.of(index, mu)

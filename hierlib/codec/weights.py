@@ -114,14 +114,16 @@ def assemble(
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(f"The weights do not fit the codec they describe ({error}).") from None
     mark = fingerprint(tensors, {**about, "method": make.method})
-    return make(network, y_tables, z_tables, tensors["tables.medians"], mark, name)
+    codec = make(network, y_tables, z_tables, tensors["tables.medians"], mark, name)
+    codec.take(tensors)
+    return codec
 
 
 def fingerprint(tensors: dict[str, Tensor], about: Mapping[str, Any] = MappingProxyType({})) -> bytes:
-    """Three bytes of a hash over all that a decoder uses: entropy path, g_s, tables, and the method where it is a
-    peer's. The encoder side may differ.
+    """Three bytes of a hash over all that a decoder uses: entropy path, g_s, tables, and a peer's method and its own
+    networks. The encoder side may differ.
     """
-    used = ("network.entropy.", "network.g_s.", "network.linear.inverse", "tables.")
+    used = ("network.entropy.", "network.g_s.", "network.linear.inverse", "tables.", "context.")
     hashed = hashlib.sha256()
     for key in sorted(k for k in tensors if k.startswith(used)):
         hashed.update(key.encode() + np.ascontiguousarray(tensors[key].cpu().numpy()).tobytes())

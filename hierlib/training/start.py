@@ -27,12 +27,14 @@ def start(
     """Train what ``name`` says in ``folder``; returns the path of the weights.
 
     name: a codec's recipe (ci, tiny64, photo224, paper, ablation-base, ...) a classifier's (tiny-classifier, ...),
-        or one of CompressAI's architectures (zoo64-mbt2018-mean, ...).
+        or one of CompressAI's architectures (zoo64-mbt2018-mean, ...); or the networks of CTC (ctc64), which need
+        ``start_from``, a backbone.
     steps, start_from, changes (``field=value``), workers: of a codec only, see ``train`` and ``changed``.
     Raises RecipeError for an unknown name or field.
     """
     from .ablation import ABLATIONS, write_curve
     from .classifier import CLASSIFIERS, train_classifier
+    from .contexts import CONTEXTS, train_contexts
     from .data import training_set
     from .trainer import train
     from .zoo import ZOO, train_zoo
@@ -45,9 +47,15 @@ def start(
         if name in ZOO:
             return train_zoo(ZOO[name], folder, resume=resume)
         return train_classifier(of_classifier[name], folder, resume=resume)
+    if name in CONTEXTS:
+        if steps is not None or changes or workers is not None or not start_from:
+            raise RecipeError(f"{name} trains CTC's networks on a backbone: give it by --start-from, and nothing else.")
+        return train_contexts(CONTEXTS[name], folder, start_from, resume=resume)
     of_codec = {**RECIPES, **ABLATIONS}
     if name not in of_codec:
-        raise RecipeError(f"There is no recipe {name}: known are {', '.join([*of_codec, *of_classifier, *ZOO])}.")
+        raise RecipeError(
+            f"There is no recipe {name}: known are {', '.join([*of_codec, *of_classifier, *ZOO, *CONTEXTS])}."
+        )
     chosen = changed(of_codec[name], list(changes))
     if steps is not None:
         chosen = replace(chosen, steps=steps)
