@@ -32,6 +32,11 @@ def adopt(method: str, source: str | Path, path: Path, half: bool = True) -> Non
         raise CodecError(f"No method is called {method!r}; there are {', '.join(METHODS)}.")
     found = weights.locate(source)
     tensors, about = weights.read(found)
+    if method == "ctc" and not any(k.startswith("context.") for k in tensors):
+        raise CodecError(
+            f"{found} has no networks for CTC: train them, `python -m hierlib train ctc64 --start-from {source}`, and "
+            "adopt what that leaves."
+        )
     if half:
         tensors = {k: v.half() if k.startswith(("network.", "context.")) else v for k, v in tensors.items()}
     about |= {"method": method, "name": path.stem, "trained_as": f"{about.get('name', found.stem)} {digest(found)}"}
