@@ -7,10 +7,13 @@ import json
 import math
 from pathlib import Path
 
+import format_reference as reference
 import numpy as np
+import peers_reference
 import pytest
 import torch
 from codec_toys import exported
+from safetensors import safe_open
 from safetensors.torch import save_file
 from scipy.stats import norm
 
@@ -368,3 +371,23 @@ def test_a_controller_is_fitted_on_some_pictures_and_tried_on_others(folder: Pat
     stream = codec.encode(first)
     stopped = controller.receive(codec, [stream], ask, 0.2)
     assert stopped.bytes in (*CHECKPOINTS, len(stream))
+
+
+@pytest.mark.parametrize("method", ["dpict", "picm", "plonq"])
+def test_a_decoder_written_from_the_text_agrees(folder: Path, method: str) -> None:
+    """FORMAT.md's section 9 is enough: symbols and y_hat of every cut tried are those of a stranger."""
+    path = folder / f"{method}.safetensors"
+    codec, files = hierlib.load(path), reference.Weights(path)
+    with safe_open(path, "np") as file:
+        files.fingerprint = peers_reference.fingerprint({k: file.get_tensor(k) for k in file.keys()}, method)  # noqa: SIM118
+    assert files.fingerprint == codec.fingerprint
+    image = shapes(3, seed=5)[2]
+    stream = codec.encode(image)
+    for cut in (3, 10, 17, 60, 150, len(stream) // 2, len(stream)):
+        said, block = peers_reference.decode(stream[:cut], files, method), None
+        for block in codec.decoder().feed(stream[:cut]).blocks:
+            assert block.q.tolist() == said.symbols
+        if block is None or block.begun_bytes is None:
+            assert said.y_hat is None
+        else:
+            assert np.array_equal(block.values(), said.y_hat)
