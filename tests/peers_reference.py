@@ -42,7 +42,7 @@ def scale(low: int, cumulative: list[int], method: str) -> Scale:
     frequencies = [b - a for a, b in pairwise(cumulative)]
     c, s = -low, 2
     if method != "plonq":
-        s = next(l for l in range(1, 99) if 3**l >= len(frequencies) - 1) - 1
+        s = next(n for n in range(1, 99) if 3**n >= len(frequencies) - 1) - 1
     K = (c + (3**s - 1) // 2) // 3**s
     limit = 3**s * K + (3**s - 1) // 2
     outside = [1] * (limit - c)
