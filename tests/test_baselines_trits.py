@@ -20,9 +20,10 @@ from scipy.stats import norm
 import hierlib
 from hierlib.baselines.adopt import adopt, main
 from hierlib.baselines.dpict import DPICT
+from hierlib.baselines.intervals import Nested, digits, log2_fixed
 from hierlib.baselines.picm import PICM, Controller, answers
 from hierlib.baselines.plonq import PLONQ
-from hierlib.baselines.trits import Nested, TritBlock, TritPlanes, digits, log2_fixed
+from hierlib.baselines.trits import TritBlock, TritPlanes
 from hierlib.codec import weights
 from hierlib.codec.coders import MU_GRID
 from hierlib.codec.tables import LOG_SIGMA_MIN, LOG_SIGMA_STEP, SCALES, TOTAL, Tables, gaussian_rows

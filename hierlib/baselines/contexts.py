@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..codec.coders import MU_GRID
 from ..codec.tables import LOG_SIGMA_MIN, LOG_SIGMA_STEP, TOTAL
-from .trits import Nested
+from .intervals import Nested
 
 RATE_PLANES = 3  # that have networks of CRR: 2, 1, 0; in those above few elements have begun
 SHOWN_PLANES = 3  # networks of CDR: after planes 1 and 2, and after any above

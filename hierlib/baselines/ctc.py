@@ -29,7 +29,8 @@ from ..codec.tables import TOTAL, Tables
 from ..errors import BitstreamError, CheckpointError
 from .contexts import RATE_PLANES, Contexts, PlaneContext
 from .dpict import DPICT
-from .trits import Nested, TritBlock, shares
+from .intervals import Nested, shares
+from .trits import TritBlock
 
 LIMIT, EIGHTHS = 127, 8  # logits, in eighths of a bit, lie in [-LIMIT, LIMIT]
 POWERS = np.array([4096, 4467, 4871, 5312, 5793, 6317, 6889, 7512])  # 4096 * 2^(i / 8)

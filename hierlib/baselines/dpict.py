@@ -20,7 +20,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..codec.tables import Tables
-from .trits import TritPlanes, digits
+from .intervals import digits
+from .trits import TritPlanes
 
 
 class DPICT(TritPlanes):

@@ -25,7 +25,8 @@ from ..codec.protocol import Decoded
 from ..codec.tables import Tables
 from ..errors import DataError
 from ..files import shipped, write_json
-from .trits import TritPlanes, digits
+from .intervals import digits
+from .trits import TritPlanes
 
 if TYPE_CHECKING:
     from torch import Tensor

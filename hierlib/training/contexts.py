@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..baselines.contexts import RATE_PLANES, Contexts, PlaneContext
 from ..baselines.dpict import DPICT
-from ..baselines.trits import Nested
+from ..baselines.intervals import Nested
 from ..codec import weights
 from ..codec.coders import MU_GRID
 from ..codec.network import HierNetwork
