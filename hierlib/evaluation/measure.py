@@ -16,7 +16,7 @@ from pathlib import Path
 from ..errors import HierlibError, refuse
 from ..files import PACKAGE
 
-PEERS = ("jpeg2000", "jpeg", "jpeg-best", "jpeg2000-fresh", "webp-fresh", "avif-fresh", "jxl-fresh")
+PEERS = ("jpeg2000", "jpeg-best", "jpeg2000-fresh", "webp-fresh", "avif-fresh", "jxl-fresh")
 SMALL = (32, 64, 128, 192, 256, 384, 512, 1024)  # bytes, at 64x64: up to 2 bits per pixel
 LARGE = (128, 256, 512, 1024, 2048, 4096, 8192)  # bytes, at 224x224 and 227x227: 0.02 to 1.3 bits per pixel
 HELD_OUT = ("mobilenet_v2_1.0", "mobilenet_edgetpu_1.0")  # ImageNet graphs that no training here ever saw
