@@ -110,6 +110,18 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     return tensors, json.loads(metadata["about"])
 
 
+def between_marks(text: str, name: str, content: str) -> str:
+    """``text`` with ``content`` between its lines ``<!-- name: begin -->`` and ``<!-- name: end -->``.
+
+    How a table that a command computes gets into a page that people write. Raises DataError if it has not both marks.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    first, last = text.find(begin), text.find(end)
+    if not 0 <= first < last:
+        raise DataError(f"The page has no place for the {name}: put {begin} and {end} where it belongs.")
+    return f"{text[: first + len(begin)]}\n{content}\n{text[last:]}"
+
+
 def digest(path: str | Path) -> str:
     """First 16 hexadecimal digits of the SHA-256 of a file: how results name the weights they came from."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]

@@ -15,6 +15,7 @@ from hierlib.codec.likelihood import LikelihoodCoder, Likelihoods
 from hierlib.codec.network import HierNetwork
 from hierlib.errors import RecipeError
 from hierlib.hierarchy.tree import Hierarchy
+from hierlib.images.packs import from_arrays
 from hierlib.images.shapes import shapes
 from hierlib.training.data import training_set
 from hierlib.training.loss import LevelLoss, LevelTerms, jittered, level_cross_entropy
@@ -173,3 +174,37 @@ def test_steps_of_y_are_drawn_from_the_whole_range() -> None:
     assert drawn.min() >= 0
     assert drawn.max() <= 1
     assert np.histogram(drawn, 4, (0, 1))[0].min() > 70
+
+
+def test_a_set_of_few_classes_is_judged_among_all_of_them() -> None:
+    whole = shapes(48)
+    kept = [i for i, label in enumerate(whole.labels) if label in (2, 5)]
+    two, labels = (whole.wnids[2], whole.wnids[5]), np.searchsorted((2, 5), whole.labels[kept])
+    pictures = from_arrays("two", two, two, whole.pixels()[kept], labels)
+    recipe = replace(BRIEF, gamma=(0.1, 0.1, 0.1), batch_size=2, task_from=0.0, label_smoothing=0.0)
+    few, every = (CodecTask(replace(recipe, classes=classes), pictures) for classes in ("pictures", "all"))
+    assert few.loss.hierarchy.wnids == pictures.wnids
+    assert every.loss.hierarchy.wnids == whole.wnids
+    assert every.rows.tolist() == [2, 5]
+
+    def log_of(task: CodecTask) -> dict[str, float]:
+        torch.manual_seed(0)
+        return task._forward(0, *task.feed(0, 0))[1]
+
+    logs = [log_of(task) for task in (few, every)]
+    assert logs[0]["mse_1"] == logs[1]["mse_1"]
+    assert logs[0]["nats_1"] != logs[1]["nats_1"]  # to tell two things apart is not to tell twelve
+
+    class Knows:
+        """Says what the labels say, whatever it is shown."""
+
+        network = torch.nn.Identity()
+
+        def __call__(self, images):
+            labels = every.rows[every.feed(0, 0)[1]]
+            return 50.0 * torch.nn.functional.one_hot(labels, len(whole.wnids)) + images.sum() * 0
+
+    every.loss.judges = [Knows()]
+    log = log_of(every)
+    assert log["right_1"] == 1
+    assert log["nats_1"] == pytest.approx(0, abs=1e-4)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, HierlibError, refuse
-from ..files import PACKAGE, shipped, write_bytes
+from ..files import PACKAGE, between_marks, shipped, write_bytes
 from .findings import Found, NotMeasured, Shelf, find
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 REPRODUCED, NOT, INCOMPARABLE, NOT_RUN = "reproduced", "not reproduced", "not comparable", "not run"
 KINDS = ("value", "seeds", "order", "text", "elsewhere", "order elsewhere", "")
 FIELDS = ("id", "where", "claim", "kind", "paper", "tolerance", "measure", "why", "command")
-BEGIN, END = "<!-- ledger: begin -->", "<!-- ledger: end -->"
 
 
 @dataclass(frozen=True)
@@ -189,10 +188,7 @@ def from_shipped(codec: str = "tiny") -> list[Row]:
 
 def within(readme: str, table: str) -> str:
     """The README with ``table`` between its two marks. Raises DataError if it has not both."""
-    start, end = readme.find(BEGIN), readme.find(END)
-    if not 0 <= start < end:
-        raise DataError(f"README.md has no place for the ledger: put {BEGIN} and {END} where it belongs.")
-    return f"{readme[: start + len(BEGIN)]}\n{table}\n{readme[end:]}"
+    return between_marks(readme, "ledger", table)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ from ..baselines import peer
 from ..errors import HierlibError, refuse
 from ..files import PACKAGE, shipped
 
-PEERS = ("jpeg2000", "jpeg", "jpeg-best", "jpeg2000-fresh", "webp-fresh", "avif-fresh", "jxl-fresh")
+PEERS = ("jpeg2000", "jpeg-best", "jpeg2000-fresh", "webp-fresh", "avif-fresh", "jxl-fresh")
 # peers on our backbone whose weights ship
 LEARNED = tuple(sorted(p.stem for p in shipped("checkpoints").glob("*.safetensors") if peer(p.stem)))
 SMALL = (32, 64, 128, 192, 256, 384, 512, 1024)  # bytes, at 64x64: up to 2 bits per pixel

@@ -14,6 +14,7 @@ CHOICES = {
     "count": ("prefix", "block"),
     "rate": ("noisy", "rounded"),
     "target": ("labels", "clean"),
+    "classes": ("pictures", "all"),
     "order": ("sigma", "channel", "raster"),
 }
 
@@ -30,6 +31,8 @@ class Recipe:
     count: what BPP_k of Eq. 2 counts: "prefix" (z and blocks 1 .. k, so that over three levels z and block 1 are paid
     three times) or "block" (each once). rate: of "noisy" values, as CompressAI, or of "rounded" ones, as sent.
     task_from: share of the run after which the cross-entropy joins (first learn pictures, then what they show).
+    classes: what the classifier is asked to tell apart, the classes of the "pictures" or "all" of the hierarchy's: a
+    set of few classes then trains a codec for many.
     target: the "labels", or what the classifier says of the "clean" picture (distillation).
     second: another classifier that is asked in place of the first every ``second_every``-th time. jitter: how far the
     decoded picture is moved and scaled before it is asked, as a share of the picture.
@@ -60,6 +63,7 @@ class Recipe:
     rate: str = "noisy"
     one_level_a_step: bool = True
     task_from: float = 0.0
+    classes: str = "pictures"
     target: str = "labels"
     second: str = ""
     second_every: int = 4

@@ -30,6 +30,9 @@ RECIPES = {
                               learning_rate=5e-4, gamma=(0.45, 0.4, 0.3), level_weight=BALANCED, target="clean",
                               label_smoothing=0.0, second="mobilenet_edgetpu_1.0@128", second_every=2, jitter=0.08,
                               cut_share=0.6, large="imagenette-woof-224-train", large_every=8),
+    "photo128": Recipe("photo128", TINY, "imagenette-woof-224-train", "imagenet-clip", "mobilenet_edgetpu_1.0@160",
+                       steps=6000, size=128, batch_size=4, learning_rate=3e-4, gamma=(0.05, 0.1, 0.2),
+                       level_weight=BALANCED, classes="all", target="clean", label_smoothing=0.0, jitter=0.08),
     "photo224": Recipe("photo224", PHOTO, "imagenette-woof-224-train", "imagenet-clip", "mobilenet_edgetpu_1.0",
                        steps=100_000, size=192, batch_size=16, learning_rate=5e-4, gamma=(0.05, 0.1, 0.2),
                        level_weight=BALANCED, target="clean", bf16=True, compiled=True, fast_layout=True),
@@ -66,6 +69,7 @@ EXPECT = {
     "plonq64-start": "The first of two runs of PLONQ's backbone: a random step of 1 to 9 for y each update.",
     "plonq64-rd": "The distortion-only regime, from plonq64-start: PLONQ as published, on our backbone.",
     "plonq64": "The task loss of the finest level of tiny64, from plonq64-start.",
+    "photo128": "Not run to its end: from `tiny` to photographs on a CPU, about an hour and a half on a core.",
     "photo224": "Not run but for two steps: 100 times tiny64's work, for a GPU; memory and result not measured.",
     "paper": "Not run here: 1,000,000 updates of 8 pictures 256x256 (80 of each class for 100 epochs), three passes of "
     "the classifier each, for days on a GPU; memory is not measured. The paper's result is its Figs. 4 and 5.",

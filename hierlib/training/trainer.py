@@ -37,10 +37,15 @@ class CodecTask:
         self.recipe, self.pictures, self.group = recipe, pictures, group or Group()
         self.device = torch.device(self.group.device)
         on_gpu = self.device.type == "cuda"
-        table = hierarchy.load(recipe.hierarchy).restrict(pictures.wnids)
+        table = hierarchy.load(recipe.hierarchy)
+        of_pictures = table.restrict(pictures.wnids)  # which refuses classes that the hierarchy lacks
+        if recipe.classes == "pictures":
+            table = of_pictures
+        row = {wnid: number for number, wnid in enumerate(table.wnids)}
+        self.rows = torch.tensor([row[wnid] for wnid in pictures.wnids], device=self.device)  # of each label
         asked = (recipe.classifier, recipe.second) if any(recipe.gamma) else ()  # without a task loss, nobody
         judges = [
-            classifiers.restrict(classifiers.load(name, self.device), pictures.wnids) for name in filter(None, asked)
+            classifiers.restrict(classifiers.load(name, self.device), table.wnids) for name in filter(None, asked)
         ]
         self.loss = LevelLoss(recipe, table, judges)
         self.batches = Batches(
@@ -99,6 +104,8 @@ class CodecTask:
         asked = not large and step >= r.task_from * r.steps
         judge = self.loss.judge(step) if asked else None
         clean = None
+        if judge is not None:
+            labels = self.rows[labels]
         if judge is not None and r.target == "clean":
             with torch.no_grad():
                 clean = self.view.ask(judge, images)

@@ -1,0 +1,175 @@
+"""Ours against every other codec on the shipped results: differences with intervals, and bytes at equal accuracy.
+
+``python -m hierlib.evaluation.against --write`` writes ``data/results/against.csv`` (every classifier, level and
+budget) and the README's tables (the coarse level, the classifier that training never saw). No number is typed in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError, HierlibError, refuse
+from ..files import PACKAGE, between_marks, shipped, write_bytes
+from .curves import bytes_at, paired_difference
+from .results import Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = {  # set of pictures -> its words in the README, the classifier that training never saw, budgets, equal to ours
+    "tiny-imagenet-val": ("4,000 pictures at 64x64", "mobilenet_v2_1.0", (192, 256, 384, 512), 256),
+    "imagenet-val227": ("500 pictures at 227x227", "mobilenet_v2_1.0", (512, 1024, 2048, 4096), 1024),
+    "imagenette-woof-224-val": ("400 pictures at 224x224", "mobilenet_v2_1.0", (512, 1024, 2048, 4096), 1024),
+}
+
+
+def against(ours: Results, rival: Results) -> pd.DataFrame:
+    """One row for each classifier, level and budget: accuracy of both, ours less the rival's with a 95 % interval
+    (paired bootstrap over pictures), and the bytes with which the rival has ours' accuracy.
+
+    n_decodable: pictures of which the rival has a file so small; in the others the majority guess answers for it.
+    rival_bytes_for_ours: by the monotone fit of its curve over the points at which every picture has a file; NaN
+    outside of them. rival_first_bytes, rival_first: the first of those points and its accuracy. Raises DataError for
+    results of different pictures.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    decodable = rival.table().set_index(["classifier", "kind", "budget_bytes"])["n_decodable"]
+    for classifier in ours.classifiers:
+        for level in ours.levels:
+            measure = f"right_{level}"
+            mine = dict(zip(*_budgets(ours, measure, classifier)))
+            theirs = dict(zip(*_budgets(rival, measure, classifier)))
+            sent = _decodable_curve(rival, measure, classifier)
+            for row in paired_difference(rival, ours, measure, classifier).itertuples():
+                budget = int(row.budget_bytes)
+                rows.append(
+                    {
+                        "pictures": ours.meta["pictures"]["name"],
+                        "rival": rival.meta["codec"]["name"],
+                        "classifier": classifier,
+                        "level": level,
+                        "budget_bytes": budget,
+                        "ours": mine[budget],
+                        "theirs": theirs[budget],
+                        "difference": row.difference,
+                        "low": row.low,
+                        "high": row.high,
+                        "n": row.n,
+                        "n_decodable": int(decodable[classifier, "budget", budget]),
+                        "rival_bytes_for_ours": bytes_at(*sent, mine[budget]) if len(sent[0]) > 1 else math.nan,
+                        "rival_first_bytes": sent[0][0],
+                        "rival_first": sent[1][0],
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _budgets(results: Results, measure: str, classifier: str) -> tuple[list[int], list[float]]:
+    table = results.table()
+    chosen = table[(table["classifier"] == classifier) & (table["kind"] == "budget")]
+    return [int(b) for b in chosen["budget_bytes"]], [float(v) for v in chosen[measure]]
+
+
+def _decodable_curve(results: Results, measure: str, classifier: str) -> tuple[Any, Any]:
+    """(bytes, accuracy) at the budgets, and of the whole file, of which every picture has a file."""
+    table = results.table()
+    chosen = table[(table["classifier"] == classifier) & (table["n_decodable"] == table["n"])]
+    chosen = chosen[chosen["kind"].isin(["budget", "whole"])].sort_values("bytes").drop_duplicates("bytes")
+    return chosen["bytes"].to_numpy(float), chosen[measure].to_numpy(float)
+
+
+def from_shipped(codec: str = "tiny") -> pd.DataFrame:
+    """All of it, of what travels with the project."""
+    import pandas as pd
+
+    folder = shipped("results")
+    frames = []
+    for pictures in SHOWN:
+        mine = folder / f"{codec}-{pictures}.parquet"
+        if not mine.exists():
+            continue
+        ours = Results.load(mine)
+        frames += [
+            against(ours, Results.load(path)) for path in sorted(folder.glob(f"*-{pictures}.parquet")) if path != mine
+        ]
+    if not frames:
+        raise DataError(f"There are no results of {codec} in {folder}: make them with `make measure`.")
+    return pd.concat(frames, ignore_index=True)
+
+
+def markdown(found: pd.DataFrame) -> str:
+    """The README's tables: points of accuracy at the coarse level, ours less theirs, for one classifier a set."""
+    from ..baselines import KNOWN
+
+    lines = []
+    for pictures, (words, classifier, budgets, equal) in SHOWN.items():
+        of_set = found[(found["pictures"] == pictures) & (found["classifier"] == classifier)]
+        if of_set.empty:
+            continue
+        coarse = of_set[of_set["level"] == of_set["level"].iloc[0]].set_index(["rival", "budget_bytes"])
+        mine = coarse.groupby("budget_bytes")["ours"].first()
+        heads = " | ".join(f"{b:,} B (ours {100 * mine[b]:.1f})" for b in budgets)
+        lines += [
+            f"| {words} ({pictures}) | {heads} | bytes for ours at {equal:,} |",
+            "|---" * (len(budgets) + 2) + "|",
+        ]
+        rivals = sorted(set(of_set["rival"]), key=lambda name: (list(KNOWN).index(name) if name in KNOWN else 99, name))
+        for rival in rivals:
+            cells = [_cell(coarse.loc[(rival, b)]) if (rival, b) in coarse.index else "" for b in budgets]
+            cells.append(_equal(coarse.loc[(rival, equal)]))
+            lines.append(f"| {rival} | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _equal(row: Any) -> str:
+    """Bytes of the rival at ours' accuracy."""
+    if math.isfinite(row["rival_bytes_for_ours"]):
+        return f"{row['rival_bytes_for_ours']:,.0f}"
+    return f"above it with {row['rival_first_bytes']:,.0f}" if row["rival_first"] > row["ours"] else "never"
+
+
+def _cell(row: Any) -> str:
+    if row["n_decodable"] == 0:
+        return "no file"
+    some = "" if row["n_decodable"] == row["n"] else f", {row['n_decodable']:,} files"
+    low, high = (f"{100 * row[side]:+.1f}" for side in ("low", "high"))
+    return f"{100 * row['difference']:+.1f} ({low} to {high}{some})"
+
+
+def within(readme: str, tables: str) -> str:
+    """The README with ``tables`` between its two marks. Raises DataError if it has not both."""
+    return between_marks(readme, "against", tables)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="hierlib.evaluation.against", description="Ours against every other codec.")
+    parser.add_argument("--write", action="store_true", help="write data/results/against.csv and the README's tables")
+    arguments = parser.parse_args(argv)
+    try:
+        found = from_shipped()
+        tables = markdown(found)
+        if arguments.write:
+            root: Path = PACKAGE.parent
+            text = io.StringIO()
+            found.to_csv(text, index=False, lineterminator="\n", float_format="%.6g")
+            write_bytes(root / "data" / "results" / "against.csv", text.getvalue().encode())
+            readme = root / "README.md"
+            write_bytes(readme, within(readme.read_text(encoding="utf-8"), tables).encode())
+        print(tables)
+    except HierlibError as error:
+        return refuse(error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
