@@ -1,6 +1,6 @@
 """Rate and distortion of pictures that nobody labelled: the Kodak pictures, a folder of photographs.
 
-    python -m hierlib.evaluation.distortion dpict $HIERLIB_DATA/kodak -o dpict-kodak.results.json
+    python -m hierlib.evaluation.distortion dpict $HIERLIB_DATA/kodak -o dpict-kodak.distortion.json
 
 The same real files, cuts and measures as the sweep, at JPEG AI's rates, without hierarchy and classifiers.
 """
