@@ -1,4 +1,5 @@
 import io
+import re
 import threading
 
 import numpy as np
@@ -7,9 +8,11 @@ from PIL import Image
 from views_toys import ByColour, Pyramid, hierarchy, picture
 
 from hierlib.images.pictures import to_uint8
+from hierlib.errors import BudgetError
+from hierlib.views.captions import arrived_html, breadcrumb_html, strip_html
 from hierlib.views.ladder import Crumb, climb
 from hierlib.views.latest import LatestWins
-from hierlib.views.widgets import breadcrumb_html, contact_sheet, decode_slider, live_box
+from hierlib.views.widgets import contact_sheet, decode_slider, duel_slider, live_box
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +56,45 @@ def test_breadcrumbs_escape_names_and_tick_only_what_is_known():
     assert "width:25%" in text
 
 
+def test_a_calibrated_confidence_is_what_is_shown_and_the_raw_one_is_told():
+    (crumb,) = [Crumb("coarse", "dog", 0.9, True, calibrated=0.6)]
+    text = breadcrumb_html([crumb])
+    assert "width:60%" in text
+    assert "the classifier says 90%" in text
+
+
+def test_the_strip_is_filled_as_far_as_the_bytes_reach(ladder):
+    full = [re.findall(r"([\d.]+)%,", strip_html(ladder, rung))[::2] for rung in ladder.rungs]
+    assert full[0] == ["0.0"] * 3
+    assert full[-1] == ["100.0"] * 3
+    middle = strip_html(ladder, ladder.at(ladder.ends[1]))
+    assert "block 2 240 B" in middle
+    assert arrived_html(ladder.rungs[-1]) == ""  # the pyramid's receiver does not tell
+
+
+def test_the_duel_moves_every_pane_and_each_has_its_verdict(ladder):
+    other = climb(Pyramid(), picture("red"), hierarchy(), ByColour(), wnid="blue", budgets=ladder.budgets)
+    box = duel_slider([ladder, other])
+    (stack,) = of_kind(box, "Stack")
+    assert len(stack.children) == len(ladder.budgets)
+    verdicts = [text.value for text in of_kind(stack.children[-1], "HTML")]
+    assert "red</b> ✓" in verdicts[0]
+    assert "red</b> ✗" in verdicts[1]
+    with pytest.raises(BudgetError, match="same"):
+        duel_slider([ladder, climb(Pyramid(), picture("red"), hierarchy(), ByColour(), budgets=[1, 2])])
+
+
+def test_a_viewer_without_widgets_gets_pictures_and_a_sentence(ladder):
+    bundle = decode_slider(ladder)._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert "shows no widgets" in bundle["text/html"]
+    assert bundle["text/html"].count("data:image/png;base64,") == 6
+    assert "<script" not in bundle["text/html"]
+
+
 def test_the_exact_box_shows_exactly_that_prefix(ladder):
     box = live_box(Pyramid(), ladder.stream, hierarchy(), ByColour(), wnid="red", start=0)
-    (number,), (image,), (text,) = (of_kind(box, kind) for kind in ("BoundedIntText", "Image", "HTML"))
+    (number,), (image,), (_, text) = (of_kind(box, kind) for kind in ("BoundedIntText", "Image", "HTML"))
     assert box.pending.wait(20)
     assert "<b>0</b> of 4,097" in text.value
     number.value = 300
@@ -70,7 +109,7 @@ def test_the_exact_box_shows_exactly_that_prefix(ladder):
 def test_a_cut_that_does_not_decode_says_so_and_the_next_one_works(ladder):
     damaged = b"\0" + ladder.stream[1:]
     box = live_box(Pyramid(), damaged, hierarchy(), ByColour(), start=100)
-    (number,), (text,) = of_kind(box, "BoundedIntText"), of_kind(box, "HTML")
+    (number,), (_, text) = of_kind(box, "BoundedIntText"), of_kind(box, "HTML")
     assert box.pending.wait(20)
     assert "did not decode" in text.value
     assert "BitstreamError: A picture of no size" in text.value
