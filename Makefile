@@ -55,6 +55,7 @@ bench: $(STAMP) ## measure stream, coder, portability, bad streams, speed, train
 
 measure: $(STAMP) ## make the shipped results that are not there (hours; needs HIERLIB_DATA)
 	OMP_NUM_THREADS=1 $(BIN)/python -m hierlib.evaluation.measure
+	OMP_NUM_THREADS=1 $(BIN)/python -m hierlib.evaluation.confidence
 
 ledger: $(STAMP) ## write the paper's claims and ours into data/ledger and the README
 	$(BIN)/python -m hierlib.evaluation.ledger --write

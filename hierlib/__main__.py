@@ -1,4 +1,4 @@
-"""The command line: ``python -m hierlib encode | decode | info | name | train | evaluate | reproduce``.
+"""The command line: ``python -m hierlib encode | decode | info | name | send | receive | train | evaluate | reproduce | app``.
 
 Arguments in, calls into the library, words out; no logic of its own, and nothing heavy is imported before it is needed.
 Exit codes: 0 well, 2 something the user can mend (one sentence on stderr), 130 interrupted.
@@ -72,6 +72,22 @@ def parser() -> argparse.ArgumentParser:
     _takes_model(name)
     _takes_judges(name)
 
+    send = _command(commands, "send", _send, "send a picture or a stream to who listens, until that has enough")
+    send.add_argument("file", type=Path, help="a stream (.c2f), or a picture file, which is encoded first")
+    _takes_port(send)
+    send.add_argument("--bytes-per-s", type=_count, metavar="N", help="keep to this bandwidth")
+    _takes_model(send)
+
+    receive = _command(commands, "receive", _receive, "show what comes while it comes, and hang up when it is enough")
+    _takes_port(receive)
+    receive.add_argument("-o", "--output", type=Path, help="where to write the last picture (.png, .jpg, ...)")
+    receive.add_argument("--stop-at", metavar="LEVEL", help="hang up when the answer at LEVEL (coarse) is sure enough")
+    receive.add_argument(
+        "--error", type=_share, default=0.2, metavar="RATE", help="of those that stop, how many may be wrong (0.2)"
+    )
+    _takes_model(receive)
+    _takes_judges(receive)
+
     train = _command(commands, "train", _train, "train a codec by a recipe; goes on where an earlier run stopped")
     train.add_argument("recipe", help="ci, tiny64-rd, tiny64, photo224, paper, tiny-classifier, ...")
     train.add_argument("--run", type=Path, metavar="FOLDER", help="where checkpoints and metrics go (runs/RECIPE)")
@@ -105,6 +121,10 @@ def parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--recipe", default="ci", help="notebooks/recipes/RECIPE.yaml (ci)")
     reproduce.add_argument("--run", type=Path, metavar="FOLDER", help="where everything goes (runs/RECIPE)")
     reproduce.add_argument("--only", nargs="+", metavar="NN", help="only these notebooks, by number: --only 00 03")
+
+    app = _command(commands, "app", _app, "serve the slider and your own photographs as plain pages (Voila)")
+    app.add_argument("--port", type=_count, default=8866, help="on this machine only (8866)")
+    app.add_argument("--no-browser", action="store_true", help="do not open one")
     return top
 
 
@@ -162,6 +182,45 @@ def _name(arguments: argparse.Namespace) -> None:
     _say(*_judge(arguments), image)
 
 
+def _send(arguments: argparse.Namespace) -> None:
+    from .views.wire import read_stream, send
+
+    stream = read_stream(arguments.file)
+    if stream is None:
+        from .images.pictures import load_picture
+
+        stream = _model(arguments.model).encode(load_picture(arguments.file))
+    sent = send(stream, arguments.port, arguments.host, bytes_per_s=arguments.bytes_per_s)
+    print(f"{sent:,} of {len(stream):,} bytes sent" + ("" if sent == len(stream) else ": the other side had enough"))
+
+
+def _receive(arguments: argparse.Namespace) -> None:
+    from .evaluation.stopping import shipped_rule
+    from .images.pictures import save_picture
+    from .views.link import receive
+    from .views.wire import listen
+
+    codec, (classifier, hierarchy) = _model(arguments.model), _judge(arguments)
+    rule = None
+    if arguments.stop_at:
+        hierarchy.level(arguments.stop_at)
+        rule = shipped_rule(codec, classifier, hierarchy, arguments.stop_at, arguments.error)
+        if rule is None:
+            raise BudgetError(
+                "No stop rule was measured for this model, classifier and hierarchy: leave --stop-at out, or use tiny."
+            )
+        print(rule)
+    print(f"listening at {arguments.host}:{arguments.port}", flush=True)
+    look = None
+    for look in receive(codec, listen(arguments.port, arguments.host), hierarchy, classifier, rule):
+        answer = ", ".join(f"{crumb.name} {crumb.sure:.0%}" for crumb in look.crumbs)
+        print(f"{look.time_s:6.2f} s {look.bytes:7,} bytes  {answer}{'  enough' if look.enough else ''}", flush=True)
+    if look is None:
+        raise BitstreamError("Nothing came before the sender hung up: send a picture or a stream (.c2f).")
+    if arguments.output:
+        save_picture(look.decoded.image, arguments.output)
+
+
 def _train(arguments: argparse.Namespace) -> None:
     from .training.start import start
 
@@ -202,6 +261,12 @@ def _reproduce(arguments: argparse.Namespace) -> None:
     reproduce(arguments.recipe, arguments.run or Path("runs") / arguments.recipe, only=arguments.only)
 
 
+def _app(arguments: argparse.Namespace) -> None:
+    from .views.app import serve
+
+    serve(arguments.port, browser=not arguments.no_browser)
+
+
 def _command(commands: Any, name: str, act: Any, says: str) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
     command.set_defaults(act=act)
@@ -210,6 +275,11 @@ def _command(commands: Any, name: str, act: Any, says: str) -> argparse.Argument
 
 def _takes_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", default="tiny", help="shipped weights, a file, a folder, or owner/name (tiny)")
+
+
+def _takes_port(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--port", type=_count, default=8877, help="of the connection (8877)")
+    command.add_argument("--host", default="127.0.0.1", help="address of the receiver (127.0.0.1)")
 
 
 def _takes_judges(command: argparse.ArgumentParser) -> None:
@@ -236,6 +306,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise BudgetError(f"{text!r} is no error rate: give a number between 0 and 1, such as 0.2.")
+    return share
 
 
 def _read(path: Path, length_bytes: int | None = None) -> bytes:

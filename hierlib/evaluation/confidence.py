@@ -2,11 +2,14 @@
 
 A classifier that has only seen sharp pictures is sure of what few bytes cannot show. Measured results say how often it
 was right; a logistic curve for each level, over its own confidence (log-odds) and the bits per pixel, puts that right.
+
+``python -m hierlib.evaluation.confidence`` measures what ships in ``data/confidence``, unless that is of these weights.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
-from ..files import shipped
+from ..errors import DataError, HierlibError, refuse
+from ..files import PACKAGE, shipped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 MOST_SURE = 1 - 1e-4  # log-odds of 1 would be infinite
 LEAST_RIGHT = 5  # answers of each kind that a curve is fitted to
+BUDGETS = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448)  # bytes, where a receiver looks at 64x64
+NOT_KEPT = ("psnr_db", "ms_ssim", "top1_wnid", "probability_", "wup", "_of_top1", "hierarchical_distance")
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,8 @@ class Confidence:
         return float(self.curves[level](confidence, 8 * n_bytes / pixels))
 
     def __str__(self) -> str:
-        return f"calibrated on {self.n:,} pictures of {self.source}"
+        side = round(self.pixels**0.5)
+        return f"calibrated on {self.n:,} pictures of {self.source}, {side}x{side}"
 
 
 def log_odds(p: Any) -> np.ndarray:
@@ -139,3 +145,51 @@ def shipped_results(fingerprint: str, classifier: str, tree: str, K: tuple[int, 
 def _about(results: Results) -> tuple[str, str, tuple[int, ...]]:
     codec, tree = results.meta["codec"], results.meta["hierarchy"]
     return str(codec.get("fingerprint", "")), str(tree["name"]), tuple(tree["K"])
+
+
+def measure(folder: Path, codec: str = "tiny", classifier: str = "tiny", pack: str = "tiny-imagenet-val") -> Path:
+    """Make ``folder/<codec>.parquet``: every second picture of a pack. Needs HIERLIB_DATA; ten minutes on two cores."""
+    from .. import classifiers, hierarchy
+    from ..codec.weights import load
+    from ..images.packs import open_pack
+    from .results import Results
+    from .sweep import evaluate
+
+    judge = classifiers.load(classifier)
+    tree = hierarchy.load("tiny-clip").restrict(judge.wnids)
+    pictures = open_pack(pack)
+    chosen = pictures.subset(range(0, len(pictures), 2))
+    resume = folder / f"{codec}.partial.jsonl"
+    found = evaluate(load(codec), chosen, tree, [judge], BUDGETS, wup=False, level_ends=False, resume=resume)
+    path = Results(_slim(found.rows), found.meta).save(folder / f"{codec}.parquet")
+    resume.unlink()
+    return path
+
+
+def _slim(rows: pd.DataFrame) -> pd.DataFrame:
+    """Only what calibration asks for, confidences with four digits: a third of the size."""
+    kept = rows[[name for name in rows if not any(part in name for part in NOT_KEPT)]].copy()
+    for name in [name for name in kept if name.startswith("confidence_")]:
+        kept[name] = kept[name].round(4)
+    return kept
+
+
+def main() -> int:
+    """Measure, unless what ships is of these weights; returns the exit code."""
+    from .. import classifiers, hierarchy
+    from ..codec.weights import load
+
+    judge = classifiers.load("tiny")
+    tree = hierarchy.load("tiny-clip").restrict(judge.wnids)
+    try:
+        if shipped_confidence(load("tiny"), judge, tree, 64 * 64) is not None:
+            print("data/confidence is of these weights: nothing to do.")
+            return 0
+        print(measure(PACKAGE.parent / "data" / "confidence"))
+    except HierlibError as error:
+        return refuse(error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import BudgetError, DataError
-from .confidence import Confidence, fit, points
+from .confidence import Confidence, fit, points, shipped_results
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..hierarchy.tree import Hierarchy
     from .results import Results
 
 THRESHOLDS = tuple(np.round(np.arange(0.30, 0.99, 0.03), 2).tolist())  # tried, from unsure to sure
@@ -96,6 +97,28 @@ def calibrate(
     looks = tuple(sorted({round(float(b), 6) for b in at[at["kind"] == "budget"]["bpp"].groupby(at["point"]).max()}))
     told = _followed(halves[1], threshold)
     return StopRule(level, target, threshold, looks, confidence, **told)
+
+
+def shipped_rule(
+    codec: Any, classifier: Any, hierarchy: Hierarchy, level: str | None = None, target: float = 0.2
+) -> StopRule | None:
+    """``calibrate`` on what ships for this codec, classifier and hierarchy; None if nothing does. level: the coarsest."""
+    found = shipped_for(codec, classifier, hierarchy)
+    return calibrate(found, level or hierarchy.levels[0], target, classifier.name) if found is not None else None
+
+
+def shipped_for(codec: Any, classifier: Any, hierarchy: Hierarchy) -> Results | None:
+    """The shipped results with confidences of this codec, classifier and hierarchy; None if there are none."""
+    fingerprint = getattr(codec, "fingerprint", None)
+    if not isinstance(fingerprint, bytes):
+        return None
+    found = shipped_results(fingerprint.hex(), classifier.name, hierarchy.name, tuple(hierarchy.K))
+    return found[0] if found else None
+
+
+def followed(rule: StopRule, results: Results, classifier: str | None = None) -> dict[str, Any]:
+    """What comes of following a rule on other measured pictures: n, stopped, error, interval, bytes, right answers."""
+    return _followed(_paths(points(results, classifier), rule.confidence, rule.level), rule.threshold)
 
 
 def trade(results: Results, level: str, targets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3), **options: Any) -> Any:
