@@ -93,22 +93,20 @@ def receive(
     check_fit(hierarchy, classifier)
     truth = truth_of(hierarchy, wnid)
     decoder: Any = codec.decoder() if hasattr(codec, "decoder") else _Prefixes(codec)
-    received, due, now = 0, None, 0.0
+    received, now = 0, 0.0
+    due: list[int] | None = None
     decoded = decoder.feed(b"").picture()
     seen = -1
     for time_s, piece in packets:
         now = time_s
         decoder.feed(piece)
         received += len(piece)
-        pixels = _pixels(decoder, codec)
-        if rule is not None and pixels is not None and due is None:
-            due = rule.looks(pixels, size_bytes or 1 << 62)
-        if due is not None and received < due[0]:
-            continue
-        if due is not None:
+        if rule is not None:
+            pixels = _pixels(decoder, codec) if due is None else None
+            due = rule.looks(pixels, size_bytes or 1 << 62) if pixels is not None else due
+            if due is None or received < due[0]:
+                continue
             due = [n for n in due if n > received] or [1 << 62]
-        if rule is not None and pixels is None:
-            continue
         decoded, seen = decoder.picture(), received
         look = _look(now, received, decoded, codec, hierarchy, classifier, rule, truth)
         yield look
