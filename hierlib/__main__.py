@@ -1,4 +1,4 @@
-"""The command line: ``python -m hierlib encode | decode | info | name | send | receive | train | evaluate | reproduce | app``.
+"""The command line: ``python -m hierlib encode | decode | info | name | send | receive | train | evaluate | ...``.
 
 Arguments in, calls into the library, words out; no logic of its own, and nothing heavy is imported before it is needed.
 Exit codes: 0 well, 2 something the user can mend (one sentence on stderr), 130 interrupted.

@@ -26,7 +26,14 @@ def drawn(n: int, overconfident: float, seed: int = 0) -> Results:
     plain = {"wnid": "a", "kind": "budget", "classifier": "judge", "complete": False, "decodable": True, "top1": False}
     frame = pd.DataFrame({"picture": picture, "bytes": sent, "bpp": 8 * sent / 64**2, "budget_bytes": sent, **plain})
     frame["point"] = [f"{b} B" for b in sent]
-    frame["file_bytes"], frame["bytes_used"], frame["level"], frame["symbols"], frame["symbols_total"] = 256, sent, 1, 1, 2
+    frame["file_bytes"], frame["bytes_used"], frame["level"] = 256, sent, 1
+    frame["symbols"], frame["symbols_total"] = 1, 2
+        256,
+        sent,
+        1,
+        1,
+        2,
+    )
     frame["right_coarse"], frame["confidence_coarse"] = random.uniform(size=len(p)) < p, p ** (1 / overconfident)
     meta = {"codec": {"name": "drawn", "fingerprint": "00"}, "pictures": {"name": "drawn", "n": n}}
     return Results(tidy(frame), {**meta, "hierarchy": {"name": "tree", "levels": ["coarse"], "K": [2]}})

@@ -35,7 +35,7 @@ def test_what_the_last_bytes_bring_adds_up_to_the_whole() -> None:
 
 def test_log_odds_are_those_of_the_answer_at_the_end() -> None:
     stream = Pyramid().encode(picture("red"))
-    found = bought(Pyramid(), stream, hierarchy(), ByColour(), n=5, last=3)  # grey of unknown size, then the mean colour
+    found = bought(Pyramid(), stream, hierarchy(), ByColour(), n=5, last=3)  # grey, then the mean colour
     before, after = (Pyramid().decode(stream[:n]).image for n in (2, 5))
     p = [ByColour()(x[None]).softmax(-1)[0, 0].item() for x in (before, after)]
     assert found.minds[1].after == "red"

@@ -1,4 +1,4 @@
-"""A bare object on a cell's last line, in a shell of its own: a picture or a table, and its numbers are the object's."""
+"""A bare object on a cell's last line: a picture or a table, and its numbers are the object's."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from views_toys import ByColour, Pyramid, hierarchy, picture
 
-from hierlib.images.pictures import to_uint8
 from hierlib.errors import BudgetError
+from hierlib.images.pictures import to_uint8
 from hierlib.views.captions import arrived_html, breadcrumb_html, strip_html
 from hierlib.views.ladder import Crumb, climb
 from hierlib.views.latest import LatestWins

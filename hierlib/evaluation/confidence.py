@@ -109,8 +109,8 @@ def _curve(rows: pd.DataFrame, level: str) -> Curve:
     features = np.stack([log_odds(rows[f"confidence_{level}"]), np.log2(rows["bpp"].to_numpy(float))], axis=1)
     fitted = LogisticRegression(C=1e3, max_iter=1000).fit(features, right)
     bpp = rows["bpp"]
-    weights = (fitted.intercept_[0], *fitted.coef_[0])
-    return Curve(tuple(map(float, weights)), (float(bpp.min()), float(bpp.max())))
+    at_even, of_odds, of_bits = (float(fitted.intercept_[0]), *map(float, fitted.coef_[0]))
+    return Curve((at_even, of_odds, of_bits), (float(bpp.min()), float(bpp.max())))
 
 
 def shipped_confidence(codec: Any, classifier: Any, hierarchy: Hierarchy, pixels: int) -> Confidence | None:

@@ -1,8 +1,8 @@
 """When may a receiver stop? As soon as the answer at the level it wants is sure enough.
 
-How sure is enough is read off held-out pictures: one half of them sets the threshold, such that those who stop are wrong
-no more often than was asked for, by a binomial test over all thresholds tried (Angelopoulos et al., "Learn then Test",
-2021); the other half says how often they really were.
+How sure is enough is read off held-out pictures: one half of them sets the threshold, such that those who stop are
+wrong no more often than was asked for, by a binomial test over all thresholds tried (Angelopoulos et al., "Learn then
+Test", 2021); the other half says how often they really were.
 """
 
 from __future__ import annotations
@@ -102,7 +102,10 @@ def calibrate(
 def shipped_rule(
     codec: Any, classifier: Any, hierarchy: Hierarchy, level: str | None = None, target: float = 0.2
 ) -> StopRule | None:
-    """``calibrate`` on what ships for this codec, classifier and hierarchy; None if nothing does. level: the coarsest."""
+    """``calibrate`` on what ships for this codec, classifier and hierarchy; None if nothing does.
+
+    level: the coarsest, if None.
+    """
     found = shipped_for(codec, classifier, hierarchy)
     return calibrate(found, level or hierarchy.levels[0], target, classifier.name) if found is not None else None
 
@@ -114,6 +117,16 @@ def shipped_for(codec: Any, classifier: Any, hierarchy: Hierarchy) -> Results | 
         return None
     found = shipped_results(fingerprint.hex(), classifier.name, hierarchy.name, tuple(hierarchy.K))
     return found[0] if found else None
+
+
+def shipped_trade(codec: Any, classifier: Any, hierarchy: Hierarchy, level: str | None = None) -> Any:
+    """``trade`` on what ships for this codec, classifier and hierarchy; a frame without rows if nothing does."""
+    import pandas as pd
+
+    found = shipped_for(codec, classifier, hierarchy)
+    if found is None:
+        return pd.DataFrame(columns=["asked_for", "threshold", "stopped", "error", "saved", "right", "right_whole"])
+    return trade(found, level or hierarchy.levels[0], classifier=classifier.name)
 
 
 def followed(rule: StopRule, results: Results, classifier: str | None = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from ..codec.protocol import Decoded, ProgressiveCodec
 from ..errors import BudgetError
 from ..evaluation.confidence import log_odds
-from .ladder import check_fit, decode_cuts, frame_bytes, name_pictures
+from .ladder import check_fit, decode_cuts, frame_bytes
 from .latents import arrival_maps
 from .latest import LatestWins
 from .palette import FAINT, GREEN, VERMILION, level_colour
@@ -104,9 +104,10 @@ def bought(
     n: int,
     last: int = 100,
 ) -> Bought:
-    """What bytes ``n - last`` to ``n`` of ``stream`` changed. Raises BudgetError unless 0 <= n <= its length, last >= 1.
+    """What bytes ``n - last`` to ``n`` of ``stream`` changed.
 
-    Log-odds are of the group that is answered at ``n`` bytes, by the classifier's own probabilities.
+    Log-odds are of the group that is answered at ``n`` bytes, by the classifier's own probabilities. Raises BudgetError
+    unless 0 <= n <= its length and last >= 1.
     """
     if not 0 <= n <= len(stream) or last < 1:
         raise BudgetError(f"The last {last} of {n} bytes: give 0 to {len(stream):,} bytes, and 1 or more as the last.")

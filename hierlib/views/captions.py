@@ -78,7 +78,7 @@ def arrived_html(rung: Rung) -> str:
 
 def confidence_html(ladder: Ladder) -> str:
     """Whose confidence is shown."""
-    said = f"Confidence {ladder.confidence}." if ladder.confidence else "Confidence as the classifier says, uncalibrated."
+    said = f"Confidence {ladder.confidence}." if ladder.confidence else "Confidence as the classifier says it."
     return f'<div style="opacity:.65;font-size:.85em">{html.escape(said)}</div>'
 
 

@@ -1,7 +1,7 @@
 """When did the machine know? The survival of N*_K over a set, and behind each step of the curve its pictures.
 
-A panel of plain HTML: radio buttons and style sheets do the choosing, so it works by mouse and arrow keys in a notebook,
-in Voila and in an exported page, with no kernel and no script.
+A panel of plain HTML: radio buttons and style sheets do the choosing, so it works by mouse and arrow keys in a
+notebook, in Voila and in an exported page, with no kernel and no script.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import html
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DataError
+from ..files import write_bytes
 from .ladder import data_uri
 from .palette import level_colour
 
@@ -37,6 +39,15 @@ class Panel:
 
     def _repr_html_(self) -> str:
         return self.html
+
+
+def save_panel(panel: Panel, run_folder: str | Path, name: str) -> Panel:
+    """Write ``run_folder/panels/<name>.html`` for the report; returns the panel, so that a cell can end with the call.
+
+    name: begins with its notebook's number ("04_known"), which is where the report puts it.
+    """
+    write_bytes(Path(run_folder) / "panels" / f"{name}.html", panel.html.encode())
+    return panel
 
 
 def known_of_results(results: Results, pictures: PictureSet, classifier: str | None = None, most: int = 96) -> Panel:
@@ -100,7 +111,8 @@ def known(
         )
     sprites = "".join(f'.{unique} .p{i}{{background-image:url("{data_uri(_small(x))}")}}' for i, x in images.items())
     style = f"<style>{STYLE.replace('.kn', f'.{unique} .kn')}{sprites}{''.join(rules)}</style>"
-    head = f'<p>{html.escape(codec)}: share of {len(names)} pictures known for good; choose a step to see its pictures.</p>'
+    told = f"{html.escape(codec)}: share of {len(names)} pictures known for good"
+    head = f"<p>{told}; choose a step to see its pictures.</p>"
     return Panel(
         f'{style}<div class="{unique} hier-known">{head}<div class="kn-charts">{"".join(charts)}</div>'
         f'<div class="kn-lists" aria-live="polite">{"".join(lists)}</div></div>'

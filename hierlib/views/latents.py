@@ -62,7 +62,7 @@ def map_words(arrived: np.ndarray) -> str:
 
 
 def latents_figure(arrived: np.ndarray, new: np.ndarray | None = None) -> Figure:
-    """A panel for each block: where its latents are (share of channels), or, if given, where ``new`` ones came (their number)."""
+    """A panel for each block: where its latents are (share of channels); or, if given, where ``new`` ones came."""
     from .sheet import sheet, style
 
     with style():

@@ -53,6 +53,11 @@ class Link:
         starts = np.cumsum(random.uniform(0.3, 1.5, outages))
         return cls(bytes_per_s, packet_bytes, tuple((float(a), float(a + random.uniform(0.3, 1.5))) for a in starts))
 
+    @classmethod
+    def of(cls, size_bytes: int, seconds: float = 8.0, outages: int = 2, seed: int = 0) -> Link:
+        """A link that brings a file of ``size_bytes`` in about ``seconds``, outages aside, in some sixty packets."""
+        return cls.drawn(max(1.0, size_bytes / seconds), outages, seed, max(8, size_bytes // 60))
+
     def packets(self, stream: bytes) -> Iterator[tuple[float, bytes]]:
         """The stream in pieces, each with the time in seconds at which it has arrived."""
         now, left = 0.0, sorted(self.outages_s)
@@ -185,7 +190,9 @@ def link_figure(looks: Sequence[Look], link: Link, size_bytes: int, rule: StopRu
     for level, crumb in enumerate(looks[-1].crumbs):
         hue = level_colour(level)
         axis.plot(times, [look.crumbs[level].sure for look in looks], "o-", color=hue, label=crumb.level)
-    axis.plot(times, [look.bytes / size_bytes for look in looks], color=FAINT, linestyle=":", label="share of the bytes")
+    axis.plot(
+        times, [look.bytes / size_bytes for look in looks], color=FAINT, linestyle=":", label="share of the bytes"
+    )
     if rule is not None and rule.threshold <= 1:
         axis.axhline(rule.threshold, color=VERMILION, linewidth=1, linestyle="--", label=f"enough ({rule.level})")
     if looks[-1].enough:
@@ -215,9 +222,9 @@ def stop_box(
     import ipywidgets as W
 
     button = W.Button(description="Receive", icon="download")
-    bandwidth = W.Dropdown(
-        options=[(f"{b:,} bytes/s", b) for b in (100, 200, 400, 800, 1600)], value=400, description="bandwidth"
-    )
+    speeds = sorted({round(link.bytes_per_s * times) for times in (0.25, 0.5, 1, 2, 4)} - {0})
+    options = [(f"{b:,} bytes/s", b) for b in speeds]
+    bandwidth = W.Dropdown(options=options, value=round(link.bytes_per_s) or speeds[0], description="bandwidth")
     outages = W.Checkbox(value=bool(link.outages_s), description="outages", indent=False)
     bar = W.IntProgress(max=len(stream), layout=W.Layout(width="20em"))
     picture, text = W.Image(layout=W.Layout(width="256px")), W.HTML(layout=W.Layout(width="24em"))
@@ -225,7 +232,7 @@ def stop_box(
     def run(_: int) -> None:
         bar.bar_style = ""
         chosen = Link(bandwidth.value, link.packet_bytes, link.outages_s if outages.value else ())
-        *_, (whole_s, _) = chosen.packets(stream)
+        whole_s = max(when for when, _ in chosen.packets(stream))
         began, look = time.monotonic(), None
         for look in receive(
             codec, chosen.packets(stream), hierarchy, classifier, rule, wnid=wnid, size_bytes=len(stream)

@@ -67,7 +67,7 @@ def peer_html(codec: Any) -> str:
 
 def classifier_html(classifier: Any) -> str:
     """A classifier: its name, how many classes it knows, its first ones, and what it says of itself."""
-    network = getattr(classifier, "network", None)
+    network: Any = getattr(classifier, "network", None)
     facts: dict[str, Any] = {"classes": len(classifier.wnids), "the first": ", ".join(classifier.wnids[:4])}
     if hasattr(network, "parameters"):
         facts["parameters"] = sum(p.numel() for p in network.parameters())

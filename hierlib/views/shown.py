@@ -1,4 +1,4 @@
-"""Tells IPython which of our types are shown by ``views.rich``. Light: called when hierlib is imported in a notebook."""
+"""Tells IPython which of our types are shown by ``views.rich``. Light: called as hierlib is imported in a notebook."""
 
 from __future__ import annotations
 

@@ -122,9 +122,7 @@ def contact_sheet(ladder: Ladder, n: int = 8) -> Figure:
     return filmstrip(ladder, n)
 
 
-def _sliding(
-    frames: list[Any], budgets: Sequence[int], ladders: Sequence[Ladder], css_class: str
-) -> ipywidgets.Widget:
+def _sliding(frames: list[Any], budgets: Sequence[int], ladders: Sequence[Ladder], css_class: str) -> ipywidgets.Widget:
     """One slider over frames, linked on the page; a player beside it, whose confidence it is below it."""
     import ipywidgets as W
 

@@ -53,16 +53,22 @@ def send(
 
 
 def _connected(host: str, port: int, patience_s: float) -> socket.socket:
+    """A connection to who listens, tried until patience ends."""
     until = time.monotonic() + patience_s
-    while True:
-        try:
-            return socket.create_connection((host, port), timeout=patience_s)
-        except OSError as error:
-            if time.monotonic() > until:
-                raise LinkError(
-                    f"Nobody listens at {host}:{port} ({error}): start `python -m hierlib receive --port {port}` first."
-                ) from None
-            time.sleep(0.1)
+    while (wire := _tried(host, port, patience_s)) is None:
+        if time.monotonic() > until:
+            raise LinkError(
+                f"Nobody listens at {host}:{port}: start `python -m hierlib receive --port {port}` there first."
+            )
+        time.sleep(0.1)
+    return wire
+
+
+def _tried(host: str, port: int, patience_s: float) -> socket.socket | None:
+    try:
+        return socket.create_connection((host, port), timeout=patience_s)
+    except OSError:
+        return None
 
 
 def _hung_up(wire: socket.socket) -> bool:

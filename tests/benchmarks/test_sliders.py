@@ -12,11 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-from browsing import browser, lab, port  # noqa: E402, F401  fixtures of the browser tests
-from driving import MARKS, STEP_TIMES, keep, listen, open_notebook, run_all  # noqa: E402
+from browsing import browser, lab, port  # noqa: F401  fixtures of the browser tests
+from driving import MARKS, STEP_TIMES, keep, listen, open_notebook, run_all
 
 pytestmark = MARKS
 KEYS = ["ArrowRight"] * 24 + ["ArrowLeft"] * 24
