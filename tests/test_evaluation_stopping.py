@@ -28,12 +28,6 @@ def drawn(n: int, overconfident: float, seed: int = 0) -> Results:
     frame["point"] = [f"{b} B" for b in sent]
     frame["file_bytes"], frame["bytes_used"], frame["level"] = 256, sent, 1
     frame["symbols"], frame["symbols_total"] = 1, 2
-        256,
-        sent,
-        1,
-        1,
-        2,
-    )
     frame["right_coarse"], frame["confidence_coarse"] = random.uniform(size=len(p)) < p, p ** (1 / overconfident)
     meta = {"codec": {"name": "drawn", "fingerprint": "00"}, "pictures": {"name": "drawn", "n": n}}
     return Results(tidy(frame), {**meta, "hierarchy": {"name": "tree", "levels": ["coarse"], "K": [2]}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -154,3 +155,15 @@ def drag(page, knob, track, to: float) -> None:
     page.mouse.move(way["x"] + way["width"] * to, middle, steps=8)
     page.mouse.up()
     page.wait_for_timeout(500)
+
+
+def end_kernels(address: str, token: str) -> None:
+    """End every kernel of a JupyterLab, as one that dies would."""
+    headers = {"Authorization": f"token {token}"}
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{address}/api/sessions", headers=headers), timeout=10
+    ) as found:
+        sessions = json.load(found)
+    for session in sessions:
+        gone = urllib.request.Request(f"{address}/api/sessions/{session['id']}", headers=headers, method="DELETE")
+        urllib.request.urlopen(gone, timeout=30).close()

@@ -9,9 +9,10 @@ A screenshot of each page is kept in runs/screenshots, or in the folder that HIE
 from __future__ import annotations
 
 import pytest
-from driving import MARKS, PIXELS, drag, keep, listen, open_notebook, run_all
+from driving import MARKS, PIXELS, drag, end_kernels, keep, listen, open_notebook, run_all, show
 from views_toys import ByColour, Pyramid, hierarchy, picture
 
+from hierlib.views.known import known_of_ladders, save_panel
 from hierlib.views.ladder import climb, save_ladders
 from hierlib.views.report import write_report
 from hierlib.views.results import write_results
@@ -29,6 +30,7 @@ def report(tmp_path_factory):
         ladder = climb(Pyramid(), picture(colour), hierarchy(), ByColour(), picture=colour, wnid=colour, rungs=20)
         save_ladders(run, colour, [ladder])
     save_ladders(run, "red-duel", [ladder, ladder])
+    save_panel(known_of_ladders([ladder]), run, "04_known")
     save(byte_budget({"header": 2, "rest": 4095}), run, "03_bytes", "Where the bytes went.")
     for name in ("03_decode", "04_compare"):
         write_results(run, name, parameters={}, checks={"it ran": True}, cuts=ladder.table())
@@ -123,6 +125,20 @@ def test_the_duel_moves_all_its_panes_together(page):
     assert player.locator(".count b").all_inner_texts() == ["4,097", "4,097"]
 
 
+def test_a_step_of_the_survival_curve_shows_its_pictures_by_mouse_and_keyboard(page):
+    panel = page.locator(".hier-known")
+    steps = panel.locator("input[type=radio]")
+    assert panel.locator(".kn-list:visible").count() == 0
+    steps.first.click()
+    first = panel.locator(".kn-list:visible")
+    assert first.count() == 1
+    before = first.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert first.count() == 1
+    assert first.inner_text() != before
+    assert panel.locator(".kn-picture").count() > 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling_and_text_stands_out(browser, report, scheme):
     context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme=scheme)
@@ -164,5 +180,27 @@ def test_the_slider_and_the_exact_box_of_03_move_in_jupyterlab(lab, browser):
     live.locator("input").press("Enter")
     live.get_by_text("321", exact=True).wait_for(timeout=60_000)  # decoded by the kernel, after the cells before it
     keep(page, "lab_exact")
+    bought = show(page, page.locator(".hier-bought"))
+    bought.locator("input").first.fill("400")
+    bought.locator("input").first.press("Enter")
+    bought.get_by_text("Bytes 300 to 400").wait_for(timeout=60_000)
+    keep(page, "lab_bought")
+    stop = show(page, page.locator(".hier-stop"))
+    stop.get_by_role("button", name="Receive").click()
+    stop.get_by_text("bytes after").or_(stop.get_by_text("enough")).first.wait_for(timeout=60_000)
+    page.wait_for_timeout(3000)
+    keep(page, "lab_stop")
+
+    end_kernels(*lab)  # the slider needs none
+    page.locator(".jp-WindowedPanel-outer").first.evaluate("e => e.scrollTo(0, 0)")
+    show(page, page.locator(".hier-ui"))
+    still = picture.first.evaluate(PIXELS)
+    page.locator(".hier-ui .noUi-handle").first.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(500)
+    assert picture.first.evaluate(PIXELS) != still
+    assert "Needs the kernel" in page.locator(".hier-live").inner_text()
+    keep(page, "lab_kernel_gone")
     page.close()
     assert complaints == []

@@ -1,0 +1,59 @@
+"""Notebooks 03 and 06 as plain pages: Voila runs them, mouse and keyboard move what they show, no code to be seen."""
+
+from __future__ import annotations
+
+import pytest
+from driving import MARKS, PIXELS, drag, keep, listen, served
+
+from hierlib.views.app import command, prepare
+from hierlib.views.reproduce import surrounded
+
+pytestmark = MARKS
+
+
+@pytest.fixture
+def app(tmp_path, port):
+    """The app on loopback; yields its address."""
+    address = f"http://127.0.0.1:{port}"
+    with surrounded(), served(command(prepare(tmp_path / "app"), port, False), address, tmp_path, tmp_path / "log"):
+        yield address
+    said = (tmp_path / "log").read_text()
+    assert "Traceback" not in said, said[-3000:]
+
+
+def test_the_slider_moves_in_the_app_and_your_photographs_are_there(app, browser):
+    page = browser.new_page(viewport={"width": 1200, "height": 1000})
+    complaints = listen(page)
+    page.goto(f"{app}/voila/render/03_decode.ipynb", timeout=180_000)
+    slider = page.locator(".hier-ui")
+    slider.locator("img.hier-img:visible").first.wait_for(timeout=180_000)
+    assert page.locator(".jp-InputArea:visible").count() == 0
+    picture, crumbs = slider.locator("img.hier-img:visible").first, slider.locator(".hier-crumbs:visible").first
+    before = picture.evaluate(PIXELS), crumbs.inner_text()
+    slider.scroll_into_view_if_needed()
+    drag(page, slider.locator(".noUi-handle").first, slider.locator(".noUi-target").first, 0.5)
+    dragged = picture.evaluate(PIXELS), crumbs.inner_text()
+    assert before[0] != dragged[0]
+    assert before[1] != dragged[1]
+    slider.locator(".noUi-handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(500)
+    assert picture.evaluate(PIXELS) != dragged[0]
+    keep(page, "voila_slider")
+    live = page.locator(".hier-live")
+    live.locator("input").first.fill("321")
+    live.locator("input").first.press("Enter")
+    live.get_by_text("321", exact=True).wait_for(timeout=60_000)
+    stop = page.locator(".hier-stop")
+    stop.scroll_into_view_if_needed()
+    stop.get_by_role("button", name="Receive").click()
+    stop.locator("img.hier-stop-img[src^='blob']").wait_for(timeout=60_000)
+    keep(page, "voila_stop")
+
+    page.goto(f"{app}/voila/render/06_your_photos.ipynb", timeout=240_000)
+    desk = page.locator(".hier-desk")
+    desk.locator("img.hier-img:visible").first.wait_for(timeout=180_000)
+    desk.scroll_into_view_if_needed()
+    keep(page, "voila_photos")
+    page.close()
+    assert complaints == []
