@@ -118,7 +118,7 @@ class _Desk:
         self.tools, self.run_folder, self.photos = tools, run_folder, photos
         self.ladders: dict[str, Ladder] = {}
         self.shown: Any = None
-        self.made: dict[str, Any] = {}
+        self.made: set[int] = set()  # views of the shown picture
         self.folder = W.Text(description="folder", placeholder="/path/to/pictures", layout={"width": "24em"})
         load = W.Button(description="Load folder", icon="folder-open")
         self.upload = W.FileUpload(accept=PICTURES, multiple=True, description="Upload pictures, CSV")
@@ -127,7 +127,8 @@ class _Desk:
         self.export = W.Button(description="Export as a page", icon="file-export")
         self.status, self.link = W.HTML(), W.HTML()
         self.bar = W.IntProgress(layout={"width": "14em", "visibility": "hidden"})
-        self.tabs = W.Tab()
+        self.places = [W.VBox() for _ in VIEWS]  # they stay: new children of a Tab would turn it to its first
+        self.tabs = W.Tab(self.places, titles=VIEWS, selected_index=0)
         self.box = W.VBox([
             W.HBox([self.folder, load, self.upload], layout={"flex_flow": "row wrap"}),
             W.HBox([self.choice, self.export, self.bar, self.link], layout={"flex_flow": "row wrap"}),
@@ -190,16 +191,17 @@ class _Desk:
         import ipywidgets as W
 
         if self.choice.value != self.shown:
-            self.made, self.shown = {}, self.choice.value
-            self.tabs.children = [W.HTML("working ...") for _ in VIEWS]
-            self.tabs.titles = VIEWS
-        view = VIEWS[self.tabs.selected_index or 0]
-        if view not in self.made:
+            self.made, self.shown = set(), self.choice.value
+            for place in self.places:
+                place.children = [W.HTML("working ...")]
+        at = self.tabs.selected_index or 0
+        if at not in self.made:
             try:
-                self.made[view] = self.view(view)
+                found = self.view(VIEWS[at])
             except HierlibError as error:
-                self.made[view] = W.HTML(f"<p>{html.escape(str(error))}</p>")
-            self.tabs.children = [self.made.get(name, W.HTML("working ...")) for name in VIEWS]
+                found = W.HTML(f"<p>{html.escape(str(error))}</p>")
+            self.made.add(at)
+            self.places[at].children = [found]
 
     def view(self, name: str) -> Any:
         import ipywidgets as W

@@ -17,6 +17,18 @@ from browsing import browser, lab, port  # noqa: F401  fixtures of the browser t
 from driving import MARKS, STEP_TIMES, keep, listen, open_notebook, run_all
 
 pytestmark = MARKS
+PAGE_STEPS = """async () => {
+    const range = document.querySelector('#coarse-to-fine input'), times = [];
+    const steps = [...Array(+range.max + 1).keys()];
+    for (const i of [...steps, ...steps.reverse()]) {
+        const start = performance.now();
+        range.value = i;
+        range.dispatchEvent(new Event('input'));
+        await document.querySelector('#coarse-to-fine img.frame').decode();
+        await new Promise(r => requestAnimationFrame(r));
+        times.push(performance.now() - start);
+    }
+    return times; }"""
 KEYS = ["ArrowRight"] * 24 + ["ArrowLeft"] * 24
 
 
@@ -25,6 +37,26 @@ def say(what: str, times_ms: list[float]) -> None:
     p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     print(f"\n{what}: median {statistics.median(ordered):.0f} ms, p95 {p95:.0f} ms of {len(ordered)} (load {load})")
+
+
+def test_the_exported_page(browser, tmp_path):  # noqa: F811
+    import hierlib
+    from hierlib import classifiers, hierarchy
+    from hierlib.images.pictures import demonstration
+    from hierlib.views.album import export
+    from hierlib.views.ladder import climb
+
+    judge = classifiers.load("tiny")
+    tree = hierarchy.load("tiny-clip").restrict(judge.wnids)
+    coffee = demonstration(256, ("coffee",))["coffee"]
+    ladder = climb(hierlib.load("tiny"), coffee, tree, judge, picture="coffee", rungs=32)
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    complaints = listen(page)
+    page.goto(export(tmp_path / "page.html", [ladder]).as_uri())
+    for _ in range(3):
+        say("step of the slider in the exported page", page.evaluate(PAGE_STEPS))
+    page.close()
+    assert complaints == []
 
 
 def test_03_in_jupyterlab(lab, browser):  # noqa: F811
