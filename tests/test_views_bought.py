@@ -16,7 +16,7 @@ from hierlib.images.shapes import shapes
 from hierlib.views.bought import bought, bought_box, bought_figure
 from hierlib.views.known import known, known_of_ladders
 from hierlib.views.ladder import climb
-from hierlib.views.latents import arrival_maps
+from hierlib.views.latents import arrival_maps, received_whole
 
 
 def test_what_the_last_bytes_bring_adds_up_to_the_whole() -> None:
@@ -30,7 +30,7 @@ def test_what_the_last_bytes_bring_adds_up_to_the_whole() -> None:
     assert all((part.new >= 0).all() for part in parts)
     whole = bought(codec, stream, hierarchy(), ByColour(), n=len(stream), last=len(stream))
     assert whole.latents()["new_latents"].sum() == codec.decode(stream).symbols
-    assert arrival_maps(codec, stream, [len(stream)])[0].min() == 1
+    assert arrival_maps(received_whole(codec, stream), [len(stream)])[0].min() == 1
 
 
 def test_log_odds_are_those_of_the_answer_at_the_end() -> None:

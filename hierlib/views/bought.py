@@ -13,7 +13,7 @@ from ..codec.protocol import Decoded, ProgressiveCodec
 from ..errors import BudgetError
 from ..evaluation.confidence import log_odds
 from .ladder import check_fit, decode_cuts, frame_bytes
-from .latents import arrival_maps
+from .latents import arrival_maps, received_whole
 from .latest import LatestWins
 from .palette import FAINT, GREEN, VERMILION, level_colour
 from .sheet import sheet, styled
@@ -113,17 +113,14 @@ def bought(
         raise BudgetError(f"The last {last} of {n} bytes: give 0 to {len(stream):,} bytes, and 1 or more as the last.")
     check_fit(hierarchy, classifier)
     low = max(0, n - last)
-    before, after = decode_cuts(codec, stream, [low, n])
-    maps = arrival_maps(codec, stream, [low, n])
-    new = None
-    if maps[0] is not None and maps[1] is not None:
-        channels = np.array(_channels(codec, stream))[:, None, None]
-        new = np.rint((maps[1] - maps[0]) * channels)
+    received = received_whole(codec, stream)
+    cuts, new = [low, n], None
+    before, after = decode_cuts(codec, stream, cuts) if received is None else map(received.picture_at, cuts)
+    then, now = arrival_maps(received, cuts)
+    if then is not None and now is not None:
+        channels = np.array([len(block.index) for block in received.blocks])[:, None, None]
+        new = np.rint((now - then) * channels)
     return Bought(low, n, _sized(before, after), after, new, _minds([before, after], hierarchy, classifier))
-
-
-def _channels(codec: Any, stream: bytes) -> list[int]:
-    return [len(block.index) for block in codec.decoder().feed(stream).blocks]
 
 
 def _sized(before: Decoded, after: Decoded) -> Decoded:

@@ -122,9 +122,9 @@ class _Desk:
         self.folder = W.Text(description="folder", placeholder="/path/to/pictures", layout={"width": "24em"})
         load = W.Button(description="Load folder", icon="folder-open")
         self.upload = W.FileUpload(accept=PICTURES, multiple=True, description="Upload pictures, CSV")
-        self.upload.layout.width = "14em"
+        self.upload.layout.width = "16em"
         self.choice = W.Dropdown(description="picture", options=[])
-        self.export = W.Button(description="Export as a page", icon="file-export")
+        self.export = W.Button(description="Export as a page", icon="file-export", layout={"width": "14em"})
         self.status, self.link = W.HTML(), W.HTML()
         self.bar = W.IntProgress(layout={"width": "14em", "visibility": "hidden"})
         self.places = [W.VBox() for _ in VIEWS]  # they stay: new children of a Tab would turn it to its first

@@ -19,7 +19,7 @@ from ..errors import BudgetError, HierarchyError
 from ..evaluation.confidence import shipped_confidence
 from ..files import write_json
 from ..images.pictures import check_picture, to_uint8
-from .latents import arrival_maps, map_uri
+from .latents import arrival_maps, map_uri, received_whole
 from .tables import byte_parts
 
 if TYPE_CHECKING:
@@ -188,12 +188,14 @@ def climb(
         raise BudgetError(f"Byte budgets must be 0 or more, at least one; got {list(cuts)}.")
     pixels = image.shape[1] * image.shape[2]
     confidence = confidence or shipped_confidence(codec, classifier, hierarchy, pixels)
-    pictures = [_fit(decoded, image) for decoded in decode_cuts(codec, stream, cuts)]
+    received = received_whole(codec, stream)
+    shown = decode_cuts(codec, stream, cuts) if received is None else [received.picture_at(n) for n in cuts]
+    pictures = [_fit(decoded, image) for decoded in shown]
     truth = truth_of(hierarchy, wnid)
     named = name_pictures([decoded.image for decoded in pictures], hierarchy, classifier, truth)
     if confidence is not None:
         named = [calibrated(crumbs, confidence, cut, pixels) for crumbs, cut in zip(named, cuts, strict=True)]
-    maps = arrival_maps(codec, stream, cuts)
+    maps = arrival_maps(received, cuts)
     return Ladder(
         picture=picture,
         codec=codec.name,
@@ -207,7 +209,7 @@ def climb(
             Rung(cut, 8 * min(cut, len(stream)) / pixels, _psnr_db(image, decoded.image), decoded, crumbs, arrived)
             for cut, decoded, crumbs, arrived in zip(cuts, pictures, named, maps, strict=True)
         ),
-        parts=tuple(byte_parts(codec, stream).items()) if len(ends) <= MOST_PARTS else (),
+        parts=tuple(byte_parts(codec, stream, received).items()) if len(ends) <= MOST_PARTS else (),
         confidence="" if confidence is None else str(confidence),
     )
 

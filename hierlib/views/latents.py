@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 GAP = 1  # places between two blocks' maps
 
 
-def arrival_maps(codec: Any, stream: bytes, cuts: Sequence[int]) -> list[np.ndarray | None]:
+def received_whole(codec: Any, stream: bytes) -> Any:
+    """The codec's receiver, fed with the whole stream: what all cuts can be asked of; None if it has no receiver."""
+    return codec.decoder().feed(stream) if hasattr(codec, "decoder") else None
+
+
+def arrival_maps(received: Any, cuts: Sequence[int]) -> list[np.ndarray | None]:
     """(levels, h, w) for each cut: the share in [0, 1] of a block's channels that are there at each place.
 
-    None for a codec without a receiver (``decoder()``) that counts its symbols, as the classical ones are.
+    received: of ``received_whole``. None for a codec whose receiver does not count symbols, as the classical ones.
     """
-    received = codec.decoder().feed(stream) if hasattr(codec, "decoder") else None
     if not getattr(received, "blocks", None):
         return [None] * len(cuts)
     return [_maps(received, n) for n in cuts]
@@ -50,7 +54,7 @@ def map_uri(arrived: np.ndarray) -> str:
         hue = [int(level_colour(level)[i : i + 2], 16) for i in (1, 3, 5)]
         part = plate[:, level * (width + GAP) :][:, :width]
         part[..., :3] = hue
-        part[..., 3] = (255 * (0.1 + 0.9 * share)).round()
+        part[..., 3] = (255 * (0.08 + 0.92 * np.sqrt(share))).round()
     buffer = io.BytesIO()
     Image.fromarray(plate).save(buffer, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

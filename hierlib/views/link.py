@@ -227,7 +227,9 @@ def stop_box(
     bandwidth = W.Dropdown(options=options, value=round(link.bytes_per_s) or speeds[0], description="bandwidth")
     outages = W.Checkbox(value=bool(link.outages_s), description="outages", indent=False)
     bar = W.IntProgress(max=len(stream), layout=W.Layout(width="20em"))
-    picture, text = W.Image(layout=W.Layout(width="256px")), W.HTML(layout=W.Layout(width="24em"))
+    nothing, kind = frame_bytes(codec.decode(b"").image)
+    picture = W.Image(value=nothing, format=kind, layout=W.Layout(width="256px"))
+    text = W.HTML(layout=W.Layout(width="24em"))
 
     def run(_: int) -> None:
         bar.bar_style = ""

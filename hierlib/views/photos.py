@@ -65,13 +65,13 @@ def gather(
     files = [f for f in sorted(root.rglob("*")) if f.is_file() and f.suffix.lower() not in PASSED_OVER]
     files = [f for f in files if not f.name.startswith(".")]
     for file in files[:most]:
+        name = file.relative_to(root).as_posix()
+        said = table.pop(name, None) or table.pop(file.name, None)
         try:
             image = centre_square(load_picture(file), size)
         except PictureError as error:
             notes.append(f"Left out: {error}")
             continue
-        name = file.relative_to(root).as_posix()
-        said = table.pop(name, None) or table.pop(file.name, None)
         wnid = keys.get((said or file.parent.name).strip().lower())
         if said and wnid is None:
             notes.append(

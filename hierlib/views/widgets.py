@@ -133,10 +133,12 @@ def _sliding(frames: list[Any], budgets: Sequence[int], ladders: Sequence[Ladder
             data = super()._repr_mimebundle_(**options)
             return {**data, "text/html": stills_html(ladders)}
 
-    stack = W.Stack(frames, selected_index=0)
+    start = 2 * len(frames) // 5  # something is to be seen there, and something still to come
+    stack = W.Stack(frames, selected_index=start)
     labels = [(f"{budget:,} B", row) for row, budget in enumerate(budgets)]
-    slider = W.SelectionSlider(options=labels, description="budget", layout=W.Layout(width="30em", max_width="100%"))
-    play = W.Play(min=0, max=len(frames) - 1, interval=250)
+    wide = W.Layout(width="30em", max_width="100%")
+    slider = W.SelectionSlider(options=labels, index=start, description="budget", layout=wide)
+    play = W.Play(value=start, min=0, max=len(frames) - 1, interval=250)
     links = [W.jslink((slider, "index"), (stack, "selected_index")), W.jslink((play, "value"), (slider, "index"))]
     box = Sliding([W.HBox([play, slider]), stack, W.HTML(confidence_html(ladders[0]))])
     box.add_class(css_class)

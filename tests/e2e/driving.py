@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -155,6 +156,20 @@ def drag(page, knob, track, to: float) -> None:
     page.mouse.move(way["x"] + way["width"] * to, middle, steps=8)
     page.mouse.up()
     page.wait_for_timeout(500)
+
+
+def with_parameters(notebook: Path, **values: object) -> None:
+    """Write other values into a notebook's parameters cell, as a person would."""
+    content = json.loads(notebook.read_text())
+    (cell,) = (c for c in content["cells"] if "parameters" in c["metadata"].get("tags", []))
+    for name, value in values.items():
+        cell["source"] = [
+            re.sub(r"= .*?(  #|$)", lambda m, v=value: f"= {v!r}{m[1]}", line, count=1)
+            if line.startswith(f"{name}:")
+            else line
+            for line in cell["source"]
+        ]
+    notebook.write_text(json.dumps(content))
 
 
 def end_kernels(address: str, token: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driving import MARKS, PIXELS, drag, keep, listen, open_notebook, run_all, show
+from driving import MARKS, PIXELS, drag, keep, listen, open_notebook, run_all, show, with_parameters
 
 from hierlib.images.pictures import demonstration, png_bytes
 
@@ -12,6 +12,7 @@ pytestmark = MARKS
 def test_your_own_pictures_from_upload_to_the_exported_page(lab, browser, tmp_path):
     page = browser.new_page(viewport={"width": 1400, "height": 1200}, accept_downloads=True)
     complaints = listen(page)
+    with_parameters(tmp_path / "work" / "06_your_photos.ipynb", size=64, rungs=8)  # the way is tested, not the time
     open_notebook(page, *lab, "06_your_photos.ipynb")
     run_all(page)
     desk = show(page, page.locator(".hier-desk"))
