@@ -66,7 +66,7 @@ class Tools:
     def duel(self, subject: Subject, budgets: Sequence[int] = ()) -> list[Ladder]:
         """One picture, a ladder for our codec and each rival, all at the same byte budgets."""
         at = tuple(budgets) or geometric_budgets(8192, 12, first=64)
-        options: dict[str, Any] = {"picture": subject.name, "wnid": subject.wnid, "budgets": at}
+        options: dict[str, Any] = {"picture": subject.name, "wnid": subject.wnid, "budgets": at, "confidence": False}
         coders = (self.codec, *self.rivals)
         return [climb(each, subject.image, self.hierarchy, self.classifier, **options) for each in coders]
 

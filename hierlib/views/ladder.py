@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -170,13 +170,14 @@ def climb(
     rungs: int = 28,
     budgets: Sequence[int] | None = None,
     stream: bytes | None = None,
-    confidence: Confidence | None = None,
+    confidence: Confidence | Literal[False] | None = None,
 ) -> Ladder:
     """Encode ``image`` (3, H, W in [0, 1]), cut its stream, decode and name each cut.
 
     wnid: the class the picture shows, where it is known. budgets: cuts in bytes instead of a geometric ladder of about
     ``rungs`` (a budget beyond the file gives the whole file). stream: an encoding made before. confidence: calibrates
-    the answers; what ships for this codec, classifier and hierarchy, if None.
+    the answers; what ships for this codec, classifier and hierarchy, if None; False leaves them as the classifier says,
+    which is what codecs of one duel need to be seen alike.
     Raises BudgetError for a negative budget, HierarchyError if classifier and hierarchy name different classes.
     """
     image = check_picture(image)
@@ -187,13 +188,14 @@ def climb(
     if not cuts or min(cuts) < 0:
         raise BudgetError(f"Byte budgets must be 0 or more, at least one; got {list(cuts)}.")
     pixels = image.shape[1] * image.shape[2]
-    confidence = confidence or shipped_confidence(codec, classifier, hierarchy, pixels)
+    if confidence is None:
+        confidence = shipped_confidence(codec, classifier, hierarchy, pixels)
     received = received_whole(codec, stream)
     shown = decode_cuts(codec, stream, cuts) if received is None else [received.picture_at(n) for n in cuts]
     pictures = [_fit(decoded, image) for decoded in shown]
     truth = truth_of(hierarchy, wnid)
     named = name_pictures([decoded.image for decoded in pictures], hierarchy, classifier, truth)
-    if confidence is not None:
+    if confidence:
         named = [calibrated(crumbs, confidence, cut, pixels) for crumbs, cut in zip(named, cuts, strict=True)]
     maps = arrival_maps(received, cuts)
     return Ladder(
@@ -210,7 +212,7 @@ def climb(
             for cut, decoded, crumbs, arrived in zip(cuts, pictures, named, maps, strict=True)
         ),
         parts=tuple(byte_parts(codec, stream, received).items()) if len(ends) <= MOST_PARTS else (),
-        confidence="" if confidence is None else str(confidence),
+        confidence=str(confidence) if confidence else "",
     )
 
 

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from ..evaluation.stopping import StopRule
     from ..hierarchy.tree import Hierarchy
 
+STOP = (  # a stop sign
+    '<svg viewBox="0 0 24 24" width="30" height="30" role="img" aria-label="stop" style="vertical-align:middle">'
+    f'<path d="M7.5 1h9L23 7.5v9L16.5 23h-9L1 16.5v-9z" fill="{VERMILION}"/><text x="12" y="14.6" font-size="6.6" '
+    'font-family="sans-serif" font-weight="700" text-anchor="middle" fill="#fff">STOP</text></svg> '
+)
+
 
 @dataclass(frozen=True)
 class Link:
@@ -267,5 +273,5 @@ def stop_box(
 def _heard(look: Look, size_bytes: int, whole_s: float) -> str:
     if look.enough:
         saved = f"{1 - look.bytes / size_bytes:.0%} of the bytes and {whole_s - look.time_s:.1f} s saved"
-        return f"<b style='color:{VERMILION};font-size:1.3em'>⛔ enough</b> after {look.bytes:,} bytes: {saved}"
+        return f"{STOP}<b style='color:{VERMILION};font-size:1.3em'>enough</b> after {look.bytes:,} bytes: {saved}"
     return f"<b>{look.bytes:,}</b> of {size_bytes:,} bytes after {look.time_s:.1f} s"

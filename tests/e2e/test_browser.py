@@ -9,7 +9,7 @@ A screenshot of each page is kept in runs/screenshots, or in the folder that HIE
 from __future__ import annotations
 
 import pytest
-from driving import MARKS, PIXELS, drag, end_kernels, keep, listen, open_notebook, run_all, show
+from driving import MARKS, PIXELS, drag, end_kernels, keep, listen, open_notebook, run_all, show, with_parameters
 from views_toys import ByColour, Pyramid, hierarchy, picture
 
 from hierlib.views.known import known_of_ladders, save_panel
@@ -153,7 +153,8 @@ def test_a_phone_needs_no_sideways_scrolling_and_text_stands_out(browser, report
     context.close()
 
 
-def test_the_slider_and_the_exact_box_of_03_move_in_jupyterlab(lab, browser):
+def test_the_slider_and_the_exact_box_of_03_move_in_jupyterlab(lab, browser, tmp_path):
+    with_parameters(tmp_path / "work" / "03_decode.ipynb", pictures="coffee")  # the others are made below the sliders
     page = browser.new_page(viewport={"width": 1400, "height": 1100})
     complaints = listen(page)
     open_notebook(page, *lab, "03_decode.ipynb")
