@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import DataError, HierlibError
@@ -13,6 +16,7 @@ from ..files import replacing
 from .reproduce import NOTEBOOKS, surrounded
 
 SERVED = ("03_decode", "06_your_photos")
+TEMPLATES = Path(__file__).parent / "page"
 LOOPBACK = "127.0.0.1"
 
 
@@ -36,9 +40,21 @@ def command(folder: Path, port: int, browser: bool) -> list[str]:
     """How Voila is called: on loopback only, these notebooks only, sources hidden."""
     return [
         *(sys.executable, "-m", "voila", str(folder.resolve()), f"--port={port}", f"--Voila.ip={LOOPBACK}"),
-        *("--Voila.port_retries=0", "--VoilaConfiguration.template=lab", "--VoilaExecutor.timeout=300"),
+        *("--Voila.port_retries=0", "--VoilaConfiguration.template=hierlib", "--VoilaExecutor.timeout=300"),
         *([] if browser else ["--no-browser"]),
     ]
+
+
+@contextmanager
+def surroundings() -> Iterator[None]:
+    """Kernels of this interpreter, and our page template, which asks no CDN for anything, where Voila looks for it."""
+    with surrounded():
+        before = os.environ["JUPYTER_PATH"]
+        os.environ["JUPYTER_PATH"] = os.pathsep.join((str(TEMPLATES), before))
+        try:
+            yield
+        finally:
+            os.environ["JUPYTER_PATH"] = before
 
 
 def serve(port: int = 8866, folder: str | Path = "runs/app", *, browser: bool = True) -> None:
@@ -52,7 +68,7 @@ def serve(port: int = 8866, folder: str | Path = "runs/app", *, browser: bool = 
     place = prepare(folder)
     pages = ", ".join(f"http://{LOOPBACK}:{port}/voila/render/{name}.ipynb" for name in SERVED)
     print(f"{pages}\nA page takes some ten seconds to appear: its notebook is run first. Ctrl-C ends it.", flush=True)
-    with surrounded():
+    with surroundings():
         code = subprocess.run(command(place, port, browser), check=False).returncode
     if code not in (0, -2, 130):
         raise AppError(f"Voila ended with exit code {code}; what it said stands above.")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from driving import MARKS, PIXELS, drag, keep, listen, served
+from driving import MARKS, PIXELS, drag, keep, listen, served, with_parameters
 
-from hierlib.views.app import command, prepare
-from hierlib.views.reproduce import surrounded
+from hierlib.views.app import command, prepare, surroundings
 
 pytestmark = MARKS
 
@@ -14,8 +13,10 @@ pytestmark = MARKS
 @pytest.fixture
 def app(tmp_path, port):
     """The app on loopback; yields its address."""
-    address = f"http://127.0.0.1:{port}"
-    with surrounded(), served(command(prepare(tmp_path / "app"), port, False), address, tmp_path, tmp_path / "log"):
+    address, folder = f"http://127.0.0.1:{port}", prepare(tmp_path / "app")
+    with_parameters(folder / "03_decode.ipynb", pictures="coffee", rungs=12)  # the way is tested, not the time
+    with_parameters(folder / "06_your_photos.ipynb", size=64, rungs=8)
+    with surroundings(), served(command(folder, port, False), address, tmp_path, tmp_path / "log"):
         yield address
     said = (tmp_path / "log").read_text()
     assert "Traceback" not in said, said[-3000:]
@@ -24,10 +25,11 @@ def app(tmp_path, port):
 def test_the_slider_moves_in_the_app_and_your_photographs_are_there(app, browser):
     page = browser.new_page(viewport={"width": 1200, "height": 1000})
     complaints = listen(page)
+    page.on("request", lambda r: complaints.append(r.url) if not r.url.startswith((app, "data:", "blob:")) else None)
     page.goto(f"{app}/voila/render/03_decode.ipynb", timeout=180_000)
     slider = page.locator(".hier-ui")
     slider.locator("img.hier-img:visible").first.wait_for(timeout=180_000)
-    assert page.locator(".jp-InputArea:visible").count() == 0
+    assert page.locator(".jp-CodeCell .jp-InputArea-editor:visible").count() == 0
     picture, crumbs = slider.locator("img.hier-img:visible").first, slider.locator(".hier-crumbs:visible").first
     before = picture.evaluate(PIXELS), crumbs.inner_text()
     slider.scroll_into_view_if_needed()
@@ -47,7 +49,7 @@ def test_the_slider_moves_in_the_app_and_your_photographs_are_there(app, browser
     stop = page.locator(".hier-stop")
     stop.scroll_into_view_if_needed()
     stop.get_by_role("button", name="Receive").click()
-    stop.locator("img.hier-stop-img[src^='blob']").wait_for(timeout=60_000)
+    stop.get_by_text("enough").wait_for(timeout=60_000)
     keep(page, "voila_stop")
 
     page.goto(f"{app}/voila/render/06_your_photos.ipynb", timeout=240_000)
