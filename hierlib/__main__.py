@@ -123,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--only", nargs="+", metavar="NN", help="only these notebooks, by number: --only 00 03")
 
     app = _command(commands, "app", _app, "serve the slider and your own photographs as plain pages (Voila)")
-    app.add_argument("--port", type=_count, default=8866, help="on this machine only (8866)")
+    app.add_argument("--port", type=_port, default=8866, help="on this machine only (8866)")
     app.add_argument("--no-browser", action="store_true", help="do not open one")
     return top
 
@@ -183,12 +183,12 @@ def _name(arguments: argparse.Namespace) -> None:
 
 
 def _send(arguments: argparse.Namespace) -> None:
-    from .views.wire import read_stream, send
+    from .images.pictures import load_picture
+    from .views.wire import send
 
-    stream = read_stream(arguments.file)
-    if stream is None:
-        from .images.pictures import load_picture
-
+    if arguments.file.suffix == ".c2f":
+        stream = _read(arguments.file)
+    else:
         stream = _model(arguments.model).encode(load_picture(arguments.file))
     sent = send(stream, arguments.port, arguments.host, bytes_per_s=arguments.bytes_per_s)
     print(f"{sent:,} of {len(stream):,} bytes sent" + ("" if sent == len(stream) else ": the other side had enough"))
@@ -278,7 +278,7 @@ def _takes_model(command: argparse.ArgumentParser) -> None:
 
 
 def _takes_port(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--port", type=_count, default=8877, help="of the connection (8877)")
+    command.add_argument("--port", type=_port, default=8877, help="of the connection (8877)")
     command.add_argument("--host", default="127.0.0.1", help="address of the receiver (127.0.0.1)")
 
 
@@ -316,6 +316,12 @@ def _share(text: str) -> float:
     if not 0 < share < 1:
         raise BudgetError(f"{text!r} is no error rate: give a number between 0 and 1, such as 0.2.")
     return share
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 1 to 65535")
+    return int(text)
 
 
 def _read(path: Path, length_bytes: int | None = None) -> bytes:

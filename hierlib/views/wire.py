@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..errors import HierlibError
 
@@ -116,8 +115,3 @@ def listen(port: int, host: str = LOOPBACK, *, patience_s: float = PATIENCE_S) -
                 if not piece:
                     return
                 yield time.monotonic() - began, piece
-
-
-def read_stream(path: Path) -> bytes | None:
-    """The bytes of a ``.c2f`` file; None for any other file, which is a picture to be encoded first."""
-    return path.read_bytes() if path.suffix == ".c2f" and path.is_file() else None
