@@ -40,7 +40,7 @@ def command(folder: Path, port: int, browser: bool) -> list[str]:
     """How Voila is called: on loopback only, these notebooks only, sources hidden."""
     return [
         *(sys.executable, "-m", "voila", str(folder.resolve()), f"--port={port}", f"--Voila.ip={LOOPBACK}"),
-        # a page that is left does not always end its kernel: one that is idle and unconnected is ended after ten minutes
+        # a page that is left does not always end its kernel: those idle and unconnected are ended after ten minutes
         *("--MappingKernelManager.cull_idle_timeout=600", "--MappingKernelManager.cull_interval=60"),
         *("--Voila.port_retries=0", "--VoilaConfiguration.template=hierlib", "--VoilaExecutor.timeout=300"),
         *([] if browser else ["--no-browser"]),
