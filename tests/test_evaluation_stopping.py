@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hierlib.classifiers import Named
 from hierlib.errors import BudgetError, DataError
 from hierlib.evaluation import Results
 from hierlib.evaluation.calibration import bins_of, expected_calibration_error
 from hierlib.evaluation.confidence import fit, points, shipped_confidence, shipped_results
 from hierlib.evaluation.results import tidy
-from hierlib.evaluation.stopping import calibrate, followed, shipped_rule, trade
+from hierlib.evaluation.stopping import calibrate, followed, shipped_rule, shipped_trade, trade
+from hierlib.hierarchy.tree import Hierarchy
+from hierlib.views.stops import trade_figure
 
 BUDGETS = (64, 128, 256)
 
@@ -75,6 +78,15 @@ def test_more_doubt_allowed_saves_more_bytes() -> None:
     table = trade(drawn(1500, 2.0), "coarse", (0.1, 0.2, 0.3))
     assert table["saved"].is_monotonic_increasing
     assert (table["mean_bytes"] <= table["whole_bytes"]).all()
+    seen = trade_figure(table).axes[0].containers[0].lines[0].get_ydata()
+    assert list(seen) == list(table[table["stopped"] > 0]["error"])
+    never = trade(drawn(40, 2.0), "coarse", (0.01,))
+    assert not trade_figure(never).axes[0].containers
+    assert (
+        not trade_figure(shipped_trade(object(), Named("nobody", (), print), Hierarchy.load("shapes")))
+        .axes[0]
+        .containers
+    )
 
 
 def test_what_cannot_be_asked_for_is_refused() -> None:

@@ -134,7 +134,7 @@ def followed(rule: StopRule, results: Results, classifier: str | None = None) ->
     return _followed(_paths(points(results, classifier), rule.confidence, rule.level), rule.threshold)
 
 
-def trade(results: Results, level: str, targets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3), **options: Any) -> Any:
+def trade(results: Results, level: str, targets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.4), **options: Any) -> Any:
     """A frame, a row for each error rate asked for: threshold, share that stops, its error, bytes saved, accuracy."""
     import pandas as pd
 
