@@ -28,16 +28,16 @@ def of_kind(widget, kind):
 
 def test_the_slider_steps_through_every_rung_and_is_linked_on_the_page(ladder):
     box = decode_slider(ladder)
-    (slider,), (stack,), (play,) = (of_kind(box, kind) for kind in ("SelectionSlider", "Stack", "Play"))
+    (slider,), (pages,), (play,) = (of_kind(box, kind) for kind in ("SelectionSlider", "Tab", "Play"))
     assert [label for label, _ in slider.options] == [f"{budget:,} B" for budget in ladder.budgets]
-    assert len(stack.children) == len(ladder.rungs)
+    assert len(pages.children) == len(ladder.rungs)
     ends = {((link.source[0], link.source[1]), (link.target[0], link.target[1])) for link in box.links}
-    assert ends == {((slider, "index"), (stack, "selected_index")), ((play, "value"), (slider, "index"))}
+    assert ends == {((slider, "index"), (pages, "selected_index")), ((play, "value"), (slider, "index"))}
     assert "hier-ui" in box._dom_classes
 
 
 def test_each_frame_is_the_rungs_picture_with_its_bytes_and_names(ladder):
-    frames = of_kind(decode_slider(ladder), "Stack")[0].children
+    frames = of_kind(decode_slider(ladder), "Tab")[0].children
     for frame, rung in zip(frames, ladder.rungs):
         (image,), (text,) = of_kind(frame, "Image"), of_kind(frame, "HTML")
         shown = np.asarray(Image.open(io.BytesIO(image.value)))
@@ -75,7 +75,7 @@ def test_the_strip_is_filled_as_far_as_the_bytes_reach(ladder):
 def test_the_duel_moves_every_pane_and_each_has_its_verdict(ladder):
     other = climb(Pyramid(), picture("red"), hierarchy(), ByColour(), wnid="blue", budgets=ladder.budgets)
     box = duel_slider([ladder, other])
-    (stack,) = of_kind(box, "Stack")
+    (stack,) = of_kind(box, "Tab")
     assert len(stack.children) == len(ladder.budgets)
     verdicts = [text.value for text in of_kind(stack.children[-1], "HTML")]
     assert "red</b> ✓" in verdicts[0]
