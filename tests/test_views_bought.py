@@ -88,6 +88,13 @@ def test_the_share_is_what_survival_says() -> None:
     assert max(by_edge.values()) == 75
 
 
+def test_two_panels_of_one_page_do_not_share_names():
+    one, other = (known(SETTLED, names, {0: torch.zeros(3, 8, 8)}).html for names in (list("abcd"), list("efgh")))
+    names = [set(re.findall(r"known\w+", page)) for page in (one, other)]
+    assert names[0].isdisjoint(names[1])
+    assert known(SETTLED, list("abcd"), {0: torch.zeros(3, 8, 8)}).html == one
+
+
 def test_ladders_without_truth_have_no_survival() -> None:
     ladder = climb(Pyramid(), picture("red"), hierarchy(), ByColour(), budgets=[5, 4097])
     with pytest.raises(DataError, match="classes"):

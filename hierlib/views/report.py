@@ -58,18 +58,21 @@ def write_report(run_folder: str | Path) -> Path:
     """
     folder = Path(run_folder)
     sections = _sections(folder)
-    ladders = [json.loads(path.read_text()) for path in sorted(folder.glob("ladders/*.json"))]
+    ladders = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("ladders/*.json"))}
     if not sections and not ladders:
         raise DataError(f"{folder} holds no results to report: run the notebooks into it first (make reproduce).")
-    single = [item for item in ladders if len(item["ladders"]) == 1]
+    single = [item for name, item in ladders.items() if len(item["ladders"]) == 1 and not name.startswith("06")]
+    yours = [item for name, item in ladders.items() if name.startswith("06")]
     panels = {path.stem: path.read_text() for path in sorted(folder.glob("panels/*.html"))}
-    duels = [item for item in ladders if len(item["ladders"]) > 1]
+    duels = [item for item in ladders.values() if len(item["ladders"]) > 1]
     top = player("coarse-to-fine", single, "Drag from the first byte to the last")
     body = [MASTHEAD, top, _contents(sections)]
     for name, section in sections.items():
         section[1:1] = [f'<div class="panel">{panels.pop(each)}</div>' for each in list(panels) if each[:2] == name[:2]]
         if name.startswith("04"):
             section.insert(1, player("same-bytes", duels, "The same number of bytes, codec by codec"))
+        if name.startswith("06"):
+            section.insert(1, player("yours", yours, "Drag from the first byte to the last"))
         body.append(f'<section id="{name}">{"".join(section)}</section>')
     body.append(_foot(folder))
     page = page_bytes(folder.resolve().name, "\n".join(body))
