@@ -4,11 +4,13 @@ import threading
 
 import numpy as np
 import pytest
+from codec_toys import toy_codec
 from PIL import Image
 from views_toys import ByColour, Pyramid, hierarchy, picture
 
 from hierlib.errors import BudgetError
 from hierlib.images.pictures import to_uint8
+from hierlib.images.shapes import shapes
 from hierlib.views.captions import arrived_html, breadcrumb_html, strip_html
 from hierlib.views.ladder import Crumb, climb
 from hierlib.views.latest import LatestWins
@@ -104,6 +106,19 @@ def test_the_exact_box_shows_exactly_that_prefix(ladder):
     assert "<b>300</b> of 4,097 bytes, 257 in use" in text.value
     assert "red</b> ✓" in text.value
     assert number.max == len(ladder.stream)
+
+
+def test_a_receiver_gives_the_picture_that_the_prefix_alone_decodes_to():
+    codec = toy_codec()
+    stream = codec.encode(shapes(1)[0])
+    for content in (stream, stream[:-3] + b"xyz"):  # whole, and with a trailer that does not match
+        box = live_box(codec, content, hierarchy(), ByColour(), start=0)
+        (number,), (image,) = of_kind(box, "BoundedIntText"), of_kind(box, "Image")
+        for n in (3, 40, len(stream) // 2):
+            number.value = n
+            assert box.pending.wait(20)
+            shown = np.asarray(Image.open(io.BytesIO(image.value)))
+            assert np.array_equal(shown, to_uint8(codec.decode(stream[:n]).image))
 
 
 def test_a_cut_that_does_not_decode_says_so_and_the_next_one_works(ladder):

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..codec.protocol import ProgressiveCodec
-from ..errors import BudgetError
+from ..errors import BudgetError, HierlibError
 from ..evaluation.confidence import Confidence, shipped_confidence
 from .captions import breadcrumb_html, caption_html, confidence_html, stills_html, strip_html
 from .ladder import Ladder, Rung, calibrated, check_fit, frame_bytes, name_pictures, truth_of
+from .latents import received_whole
 from .latest import LatestWins
 
 if TYPE_CHECKING:
@@ -97,8 +98,10 @@ def live_box(
     picture = W.Image(layout=W.Layout(width=f"{side}px"))
     text = W.HTML(layout=W.Layout(width="24em"))
 
+    received = _receiver(codec, stream)
+
     def show(n: int) -> None:
-        decoded = codec.decode(stream[:n])
+        decoded = codec.decode(stream[:n]) if received is None else received.picture_at(n)
         crumbs = name_pictures([decoded.image], hierarchy, classifier, truth)[0]
         pixels = decoded.image[0].numel()
         sure = confidence or shipped_confidence(codec, classifier, hierarchy, pixels)
@@ -149,6 +152,16 @@ def _sliding(frames: list[Any], budgets: Sequence[int], ladders: Sequence[Ladder
     box.add_class(css_class)
     box.links = links  # the widgets' lifetime is the box's
     return box
+
+
+def _receiver(codec: ProgressiveCodec, stream: bytes) -> Any:
+    """The codec's receiver with the stream in it, so that a cut costs one synthesis and no walk; None for a codec
+    without one, or a stream that is damaged somewhere: its cuts are then decoded from their beginning.
+    """
+    try:
+        return received_whole(codec, stream)
+    except HierlibError:
+        return None
 
 
 def _image(W: Any, rung: Rung, side: int) -> ipywidgets.Widget:
