@@ -1,7 +1,7 @@
 # Every target sets up what it needs. Wanted beforehand: Python 3.11 (or 3.12, 3.10), make, a package registry.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install reproduce test lint lab bench measure ledger clean
+.PHONY: help install reproduce test lint lab app bench measure ledger clean
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -50,11 +50,15 @@ lint: $(STAMP) ## check style, types and that no notebook carries outputs
 lab: $(STAMP) ## open JupyterLab on the slider
 	$(BIN)/jupyter lab notebooks/03_decode.ipynb
 
+app: $(STAMP) ## serve 03 and 06 as plain pages with Voila, on this machine only
+	$(BIN)/python -m hierlib app
+
 bench: $(STAMP) ## measure stream, coder, portability, bad streams, speed, training, harness (over an hour)
 	$(BIN)/python -m pytest tests/benchmarks --timeout 900 -s
 
 measure: $(STAMP) ## make the shipped results that are not there (hours; needs HIERLIB_DATA)
 	OMP_NUM_THREADS=1 $(BIN)/python -m hierlib.evaluation.measure
+	OMP_NUM_THREADS=1 $(BIN)/python -m hierlib.evaluation.confidence
 
 ledger: $(STAMP) ## write the paper's claims, and ours against the other codecs, from data/results into the README
 	$(BIN)/python -m hierlib.evaluation.ledger --write

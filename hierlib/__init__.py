@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,8 @@ compat.install()
 # OpenMP's threads spin while they wait for each other. Where another process holds one of two cores, a training step
 # then took 5 s for 0.1 s; waiting passively costs nothing where nobody is in the way. Must be set before torch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "IPython" in sys.modules:  # in a notebook: a bare object on a cell's last line is a picture or a table
+    import_module(".views.shown", __name__).register()
 
 
 def __getattr__(name: str) -> Any:

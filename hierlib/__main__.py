@@ -1,4 +1,4 @@
-"""The command line: ``python -m hierlib encode | decode | info | name | train | evaluate | reproduce``.
+"""The command line: ``python -m hierlib encode | decode | info | name | send | receive | train | evaluate | ...``.
 
 Arguments in, calls into the library, words out; no logic of its own, and nothing heavy is imported before it is needed.
 Exit codes: 0 well, 2 something the user can mend (one sentence on stderr), 130 interrupted.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .arguments import budget, budgets, count, port, share
 from .errors import BitstreamError, BudgetError, HierlibError, refuse
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ def parser() -> argparse.ArgumentParser:
     encode = _command(commands, "encode", _encode, "write a picture as one progressive stream")
     encode.add_argument("picture", type=Path, help="JPEG, PNG or any other picture file, of any size")
     encode.add_argument("-o", "--output", type=Path, required=True, help="the stream to write (.c2f)")
-    encode.add_argument("--bytes", type=_budget, metavar="N", help="keep only the first N bytes")
+    encode.add_argument("--bytes", type=budget, metavar="N", help="keep only the first N bytes")
     _takes_model(encode)
 
     decode = _command(commands, "decode", _decode, "write the picture that a stream, or any prefix of one, shows")
     decode.add_argument("stream", type=Path, help="a file that encode wrote, cut anywhere or whole")
     decode.add_argument("-o", "--output", type=Path, required=True, help="the picture to write (.png, .jpg, ...)")
-    decode.add_argument("--bytes", type=_budget, metavar="N", help="read only the first N bytes")
+    decode.add_argument("--bytes", type=budget, metavar="N", help="read only the first N bytes")
     decode.add_argument("--name", action="store_true", help="also say what is on it, at every level")
     _takes_model(decode)
     _takes_judges(decode)
@@ -68,21 +68,37 @@ def parser() -> argparse.ArgumentParser:
 
     name = _command(commands, "name", _name, "say what is on a picture or in a stream, from kind of thing to thing")
     name.add_argument("picture", type=Path, help="a picture file, or a stream (.c2f)")
-    name.add_argument("--bytes", type=_budget, metavar="N", help="of a stream, read only the first N bytes")
+    name.add_argument("--bytes", type=budget, metavar="N", help="of a stream, read only the first N bytes")
     _takes_model(name)
     _takes_judges(name)
+
+    send = _command(commands, "send", _send, "send a picture or a stream to who listens, until that has enough")
+    send.add_argument("file", type=Path, help="a stream (.c2f), or a picture file, which is encoded first")
+    _takes_port(send)
+    send.add_argument("--bytes-per-s", type=count, metavar="N", help="keep to this bandwidth")
+    _takes_model(send)
+
+    receive = _command(commands, "receive", _receive, "show what comes while it comes, and hang up when it is enough")
+    _takes_port(receive)
+    receive.add_argument("-o", "--output", type=Path, help="where to write the last picture (.png, .jpg, ...)")
+    receive.add_argument("--stop-at", metavar="LEVEL", help="hang up when the answer at LEVEL (coarse) is sure enough")
+    receive.add_argument(
+        "--error", type=share, default=0.2, metavar="RATE", help="of those that stop, how many may be wrong (0.2)"
+    )
+    _takes_model(receive)
+    _takes_judges(receive)
 
     train = _command(commands, "train", _train, "train a codec by a recipe; goes on where an earlier run stopped")
     train.add_argument("recipe", help="ci, tiny64-rd, tiny64, photo224, paper, tiny-classifier, ...")
     train.add_argument("--run", type=Path, metavar="FOLDER", help="where checkpoints and metrics go (runs/RECIPE)")
-    train.add_argument("--steps", type=_count, metavar="N", help="train N steps in all, not the recipe's number")
+    train.add_argument("--steps", type=count, metavar="N", help="train N steps in all, not the recipe's number")
     train.add_argument(
         "--start-from", default="", metavar="WEIGHTS", help="begin from these: a name, or a .safetensors"
     )
     train.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="change the recipe; repeatable"
     )
-    train.add_argument("--workers", type=_count, metavar="N", help="processes that decode pictures ahead (8 with CUDA)")
+    train.add_argument("--workers", type=count, metavar="N", help="processes that decode pictures ahead (8 with CUDA)")
     train.add_argument("--fresh", action="store_true", help="begin anew even if the folder holds a checkpoint")
 
     evaluate = _command(commands, "evaluate", _evaluate, "cut real files at byte budgets and measure what is left")
@@ -96,16 +112,20 @@ def parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--hierarchy", default="tiny-clip", metavar="TABLE", help="name or .csv (tiny-clip)")
     evaluate.add_argument("--classifier", action="append", metavar="NAME", help="may be repeated (tiny)")
-    evaluate.add_argument("--budgets", type=_budgets, default=BUDGETS, metavar="N,N,...", help="bytes (64,...,8192)")
+    evaluate.add_argument("--budgets", type=budgets, default=BUDGETS, metavar="N,N,...", help="bytes (64,...,8192)")
     evaluate.add_argument("--jpeg-ai", action="store_true", help="also at JPEG AI's rates for this size of picture")
     evaluate.add_argument("--lpips", action="store_true", help="measure LPIPS too (pip install 'hierlib[lpips]')")
     evaluate.add_argument("--no-level-ends", action="store_true", help="cut at the budgets only")
-    evaluate.add_argument("--limit", type=_count, metavar="N", help="only N pictures, evenly spread over the pack")
+    evaluate.add_argument("--limit", type=count, metavar="N", help="only N pictures, evenly spread over the pack")
 
     reproduce = _command(commands, "reproduce", _reproduce, "run the notebooks with a recipe and write one report")
     reproduce.add_argument("--recipe", default="ci", help="notebooks/recipes/RECIPE.yaml (ci)")
     reproduce.add_argument("--run", type=Path, metavar="FOLDER", help="where everything goes (runs/RECIPE)")
     reproduce.add_argument("--only", nargs="+", metavar="NN", help="only these notebooks, by number: --only 00 03")
+
+    app = _command(commands, "app", _app, "serve the slider and your own photographs as plain pages (Voila)")
+    app.add_argument("--port", type=port, default=8866, help="on this machine only (8866)")
+    app.add_argument("--no-browser", action="store_true", help="do not open one")
     return top
 
 
@@ -163,6 +183,45 @@ def _name(arguments: argparse.Namespace) -> None:
     _say(*_judge(arguments), image)
 
 
+def _send(arguments: argparse.Namespace) -> None:
+    from .images.pictures import load_picture
+    from .views.wire import send
+
+    if arguments.file.suffix == ".c2f":
+        stream = _read(arguments.file)
+    else:
+        stream = _model(arguments.model).encode(load_picture(arguments.file))
+    sent = send(stream, arguments.port, arguments.host, bytes_per_s=arguments.bytes_per_s)
+    print(f"{sent:,} of {len(stream):,} bytes sent" + ("" if sent == len(stream) else ": the other side had enough"))
+
+
+def _receive(arguments: argparse.Namespace) -> None:
+    from .evaluation.stopping import shipped_rule
+    from .images.pictures import save_picture
+    from .views.link import receive
+    from .views.wire import listen
+
+    codec, (classifier, hierarchy) = _model(arguments.model), _judge(arguments)
+    rule = None
+    if arguments.stop_at:
+        hierarchy.level(arguments.stop_at)
+        rule = shipped_rule(codec, classifier, hierarchy, arguments.stop_at, arguments.error)
+        if rule is None:
+            raise BudgetError(
+                "No stop rule was measured for this model, classifier and hierarchy: leave --stop-at out, or use tiny."
+            )
+        print(rule)
+    print(f"listening at {arguments.host}:{arguments.port}", flush=True)
+    look = None
+    for look in receive(codec, listen(arguments.port, arguments.host), hierarchy, classifier, rule):
+        answer = ", ".join(f"{crumb.name} {crumb.sure:.0%}" for crumb in look.crumbs)
+        print(f"{look.time_s:6.2f} s {look.bytes:7,} bytes  {answer}{'  enough' if look.enough else ''}", flush=True)
+    if look is None:
+        raise BitstreamError("Nothing came before the sender hung up: send a picture or a stream (.c2f).")
+    if arguments.output:
+        save_picture(look.decoded.image, arguments.output)
+
+
 def _train(arguments: argparse.Namespace) -> None:
     from .training.start import start
 
@@ -209,6 +268,12 @@ def _reproduce(arguments: argparse.Namespace) -> None:
     reproduce(arguments.recipe, arguments.run or Path("runs") / arguments.recipe, only=arguments.only)
 
 
+def _app(arguments: argparse.Namespace) -> None:
+    from .views.app import serve
+
+    serve(arguments.port, browser=not arguments.no_browser)
+
+
 def _command(commands: Any, name: str, act: Any, says: str) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
     command.set_defaults(act=act)
@@ -219,30 +284,16 @@ def _takes_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", default="tiny", help="shipped weights, a file, a folder, or owner/name (tiny)")
 
 
+def _takes_port(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--port", type=port, default=8877, help="of the connection (8877)")
+    command.add_argument("--host", default="127.0.0.1", help="address of the receiver (127.0.0.1)")
+
+
 def _takes_judges(command: argparse.ArgumentParser) -> None:
     command.add_argument("--classifier", default="tiny", help="who names it (tiny)")
     command.add_argument(
         "--hierarchy", default="tiny-clip", metavar="TABLE", help="the levels: name or .csv (tiny-clip)"
     )
-
-
-def _budget(text: str) -> int:
-    """A number of bytes, at least 1. BudgetError passes through argparse, so that it reads like every other refusal."""
-    if re.fullmatch(r"\s*[+-]?\d+\s*", text) is None:
-        raise BudgetError(f"{text!r} is no number of bytes: give a whole number, at least 1.")
-    if int(text) < 1:
-        raise BudgetError(f"A budget of {int(text)} bytes holds nothing: give at least 1 byte.")
-    return int(text)
-
-
-def _budgets(text: str) -> tuple[int, ...]:
-    return tuple(sorted({_budget(part) for part in text.split(",")}))
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
 
 
 def _read(path: Path, length_bytes: int | None = None) -> bytes:

@@ -23,7 +23,7 @@ ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())["dependenci
 EXTRAS = PROJECT["optional-dependencies"]
 
 # Named by no import: started as programs, or imported for us by another package.
-PROGRAMS = {"jupyterlab", "ipykernel", "ruff", "mypy", "nbstripout", "pytest-timeout"}
+PROGRAMS = {"jupyterlab", "voila", "ipykernel", "ruff", "mypy", "nbstripout", "pytest-timeout"}
 PAIRED = {"torchvision"}  # imported by compressai and open_clip; named so that its pin goes with torch's
 IMPORTED_AS = {
     "open-clip-torch": "open_clip",

@@ -3,9 +3,12 @@ from itertools import pairwise
 
 import pytest
 import torch
+from codec_toys import toy_codec
 from views_toys import COLOURS, SIDES, ByColour, Pyramid, hierarchy, picture
 
 from hierlib.errors import BudgetError, HierarchyError
+from hierlib.evaluation.confidence import Confidence, Curve
+from hierlib.images.shapes import shapes
 from hierlib.views.ladder import climb, geometric_budgets, save_ladders
 
 ENDS = (2 + 3 * 5, 2 + 3 * 85, 2 + 3 * 1365)  # by hand: 1+4, +16+64, +256+1024 pixels of 3 bytes behind 2 of header
@@ -90,6 +93,35 @@ def test_at_and_pick(ladder):
     assert picked[-1] is ladder.rungs[-1]
     with pytest.raises(BudgetError, match="-1 bytes"):
         ladder.at(-1)
+
+
+def test_confidence_is_calibrated_where_it_was_measured_and_left_alone_on_demand():
+    half = Curve((0.0, 0.0, 0.0), (1e-3, 100.0))  # whatever is said, it is right every other time
+    measured = Confidence(("family", "colour"), (half, half), 10, 64**2, "somewhere")
+    ladder = climb(Pyramid(), picture("red"), hierarchy(), ByColour(), budgets=[4097], confidence=measured)
+    assert [crumb.sure for crumb in ladder.rungs[0].crumbs] == [0.5, 0.5]
+    assert ladder.rungs[0].crumbs[0].probability > 0.9
+    assert "somewhere, 64x64" in ladder.confidence
+    assert ladder.as_dict()["rungs"][0]["crumbs"][0][1] == 0.5
+    for plain in (None, False):
+        raw = climb(Pyramid(), picture("red"), hierarchy(), ByColour(), budgets=[4097], confidence=plain)
+        assert raw.rungs[0].crumbs[0].calibrated is None
+        assert raw.confidence == ""
+
+
+def test_arrived_latents_are_those_that_the_receiver_counts():
+    codec = toy_codec()
+    ladder = climb(codec, shapes(1)[0], hierarchy(), ByColour(), rungs=10)
+    for rung in ladder.rungs:
+        channels = [24, 16, 16]
+        count = sum(share.sum() * c for share, c in zip(rung.arrived, channels))
+        assert count == pytest.approx(rung.decoded.symbols)
+    assert ladder.rungs[-1].arrived.min() == 1
+    assert sum(size for _, size in ladder.parts) == len(ladder.stream)
+    assert [name for name, _ in ladder.parts] == ["header", "z", "block 1", "block 2", "block 3", "trailer"]
+    for rung, alone in zip(ladder.rungs, codec.decode_cuts(ladder.stream, ladder.budgets)):
+        assert rung.decoded.level == alone.level
+        assert rung.decoded.bytes_used == alone.bytes_used
 
 
 def test_the_table_has_a_row_a_rung(ladder):

@@ -1,15 +1,20 @@
 import io
+import re
 import threading
 
 import numpy as np
 import pytest
+from codec_toys import toy_codec
 from PIL import Image
 from views_toys import ByColour, Pyramid, hierarchy, picture
 
+from hierlib.errors import BudgetError
 from hierlib.images.pictures import to_uint8
+from hierlib.images.shapes import shapes
+from hierlib.views.captions import arrived_html, breadcrumb_html, strip_html
 from hierlib.views.ladder import Crumb, climb
 from hierlib.views.latest import LatestWins
-from hierlib.views.widgets import breadcrumb_html, contact_sheet, decode_slider, live_box
+from hierlib.views.widgets import contact_sheet, decode_slider, duel_slider, live_box
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +30,16 @@ def of_kind(widget, kind):
 
 def test_the_slider_steps_through_every_rung_and_is_linked_on_the_page(ladder):
     box = decode_slider(ladder)
-    (slider,), (stack,), (play,) = (of_kind(box, kind) for kind in ("SelectionSlider", "Stack", "Play"))
+    (slider,), (pages,), (play,) = (of_kind(box, kind) for kind in ("SelectionSlider", "Tab", "Play"))
     assert [label for label, _ in slider.options] == [f"{budget:,} B" for budget in ladder.budgets]
-    assert len(stack.children) == len(ladder.rungs)
+    assert len(pages.children) == len(ladder.rungs)
     ends = {((link.source[0], link.source[1]), (link.target[0], link.target[1])) for link in box.links}
-    assert ends == {((slider, "index"), (stack, "selected_index")), ((play, "value"), (slider, "index"))}
+    assert ends == {((slider, "index"), (pages, "selected_index")), ((play, "value"), (slider, "index"))}
     assert "hier-ui" in box._dom_classes
 
 
 def test_each_frame_is_the_rungs_picture_with_its_bytes_and_names(ladder):
-    frames = of_kind(decode_slider(ladder), "Stack")[0].children
+    frames = of_kind(decode_slider(ladder), "Tab")[0].children
     for frame, rung in zip(frames, ladder.rungs):
         (image,), (text,) = of_kind(frame, "Image"), of_kind(frame, "HTML")
         shown = np.asarray(Image.open(io.BytesIO(image.value)))
@@ -53,9 +58,45 @@ def test_breadcrumbs_escape_names_and_tick_only_what_is_known():
     assert "width:25%" in text
 
 
+def test_a_calibrated_confidence_is_what_is_shown_and_the_raw_one_is_told():
+    (crumb,) = [Crumb("coarse", "dog", 0.9, True, calibrated=0.6)]
+    text = breadcrumb_html([crumb])
+    assert "width:60%" in text
+    assert "the classifier says 90%" in text
+
+
+def test_the_strip_is_filled_as_far_as_the_bytes_reach(ladder):
+    full = [re.findall(r"([\d.]+)%,", strip_html(ladder, rung)) for rung in ladder.rungs]
+    assert full[0] == ["0.0"] * 3
+    assert full[-1] == ["100.0"] * 3
+    middle = strip_html(ladder, ladder.at(ladder.ends[1]))
+    assert "block 2 240 B" in middle
+    assert arrived_html(ladder.rungs[-1]) == ""  # the pyramid's receiver does not tell
+
+
+def test_the_duel_moves_every_pane_and_each_has_its_verdict(ladder):
+    other = climb(Pyramid(), picture("red"), hierarchy(), ByColour(), wnid="blue", budgets=ladder.budgets)
+    box = duel_slider([ladder, other])
+    (stack,) = of_kind(box, "Tab")
+    assert len(stack.children) == len(ladder.budgets)
+    verdicts = [text.value for text in of_kind(stack.children[-1], "HTML")]
+    assert "red</b> ✓" in verdicts[0]
+    assert "red</b> ✗" in verdicts[1]
+    with pytest.raises(BudgetError, match="same"):
+        duel_slider([ladder, climb(Pyramid(), picture("red"), hierarchy(), ByColour(), budgets=[1, 2])])
+
+
+def test_a_viewer_without_widgets_gets_pictures_and_a_sentence(ladder):
+    bundle = decode_slider(ladder)._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert "shows no widgets" in bundle["text/html"]
+    assert bundle["text/html"].count("data:image/png;base64,") == 6
+    assert "<script" not in bundle["text/html"]
+
+
 def test_the_exact_box_shows_exactly_that_prefix(ladder):
     box = live_box(Pyramid(), ladder.stream, hierarchy(), ByColour(), wnid="red", start=0)
-    (number,), (image,), (text,) = (of_kind(box, kind) for kind in ("BoundedIntText", "Image", "HTML"))
+    (number,), (image,), (_, text) = (of_kind(box, kind) for kind in ("BoundedIntText", "Image", "HTML"))
     assert box.pending.wait(20)
     assert "<b>0</b> of 4,097" in text.value
     number.value = 300
@@ -67,10 +108,23 @@ def test_the_exact_box_shows_exactly_that_prefix(ladder):
     assert number.max == len(ladder.stream)
 
 
+def test_a_receiver_gives_the_picture_that_the_prefix_alone_decodes_to():
+    codec = toy_codec()
+    stream = codec.encode(shapes(1)[0])
+    for content in (stream, stream[:-3] + b"xyz"):  # whole, and with a trailer that does not match
+        box = live_box(codec, content, hierarchy(), ByColour(), start=0)
+        (number,), (image,) = of_kind(box, "BoundedIntText"), of_kind(box, "Image")
+        for n in (3, 40, len(stream) // 2):
+            number.value = n
+            assert box.pending.wait(20)
+            shown = np.asarray(Image.open(io.BytesIO(image.value)))
+            assert np.array_equal(shown, to_uint8(codec.decode(stream[:n]).image))
+
+
 def test_a_cut_that_does_not_decode_says_so_and_the_next_one_works(ladder):
     damaged = b"\0" + ladder.stream[1:]
     box = live_box(Pyramid(), damaged, hierarchy(), ByColour(), start=100)
-    (number,), (text,) = of_kind(box, "BoundedIntText"), of_kind(box, "HTML")
+    (number,), (_, text) = of_kind(box, "BoundedIntText"), of_kind(box, "HTML")
     assert box.pending.wait(20)
     assert "did not decode" in text.value
     assert "BitstreamError: A picture of no size" in text.value

@@ -1,4 +1,4 @@
 """What people see: ladders of cuts, widgets, figures, the report, and the run that makes them all.
 
-Nothing here knows more of a codec than ``hierlib.codec.protocol`` says.
+Nothing here needs more of a codec than ``hierlib.codec.protocol`` says; what a receiver tells is shown where one is.
 """

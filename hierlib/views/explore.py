@@ -48,7 +48,7 @@ def confidence(ladder: Ladder) -> go.Figure:
         crumbs = [rung.crumbs[index] for rung in ladder.rungs]
         figure.add_scatter(
             x=ladder.budgets,
-            y=[crumb.probability for crumb in crumbs],
+            y=[crumb.sure for crumb in crumbs],
             text=[crumb.name for crumb in crumbs],
             name=level,
             hovertemplate="%{x:,} B: <b>%{text}</b> %{y:.0%}",

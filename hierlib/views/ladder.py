@@ -10,50 +10,69 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..codec.protocol import Decoded, ProgressiveCodec, block_ends
 from ..errors import BudgetError, HierarchyError
+from ..evaluation.confidence import shipped_confidence
 from ..files import write_json
 from ..images.pictures import check_picture, to_uint8
+from .latents import arrival_maps, map_uri, received_whole
+from .tables import byte_parts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..classifiers import Classifier
+    from ..evaluation.confidence import Confidence
     from ..hierarchy.tree import Hierarchy
 
+MOST_PARTS = 8  # blocks or layers that a strip of bytes can still show
 SHARPEST_PNG = 96  # pixels: pictures up to this side are stored as PNG, larger ones as JPEG (a tenth of the size)
 
 
 @dataclass(frozen=True)
 class Crumb:
-    """The answer at one level: group, its probability in [0, 1], and whether it is right (None: truth not known)."""
+    """The answer at one level: group, its probability in [0, 1], and whether it is right (None: truth not known).
+
+    calibrated: how often answers of that probability are right after so few bits; None where nobody measured it.
+    """
 
     level: str
     name: str
     probability: float
     right: bool | None
+    calibrated: float | None = None
+
+    @property
+    def sure(self) -> float:
+        """What is shown as confidence: calibrated where that is known, else the classifier's own probability."""
+        return self.probability if self.calibrated is None else self.calibrated
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One cut: ``bytes`` of the stream were given, ``decoded`` is what they say, ``crumbs`` what it is called."""
+    """One cut: ``bytes`` of the stream were given, ``decoded`` is what they say, ``crumbs`` what it is called.
+
+    arrived: (levels, h, w), share in [0, 1] of each block's latents that are there, place by place; None if not known.
+    """
 
     bytes: int
     bpp: float
     psnr_db: float
     decoded: Decoded
     crumbs: tuple[Crumb, ...]
+    arrived: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Ladder:
     """A picture's stream at rising byte budgets, from nothing to the whole file.
 
-    ends: bytes after which each level of the stream is complete; truth: group name per semantic level, () if unknown.
+    ends: bytes after which each level of the stream is complete; truth: group name per semantic level, () if unknown;
+    parts: what the bytes are for, in order; confidence: who calibrated the answers, "" if nobody did.
     """
 
     picture: str
@@ -65,6 +84,8 @@ class Ladder:
     stream: bytes
     ends: tuple[int, ...]
     rungs: tuple[Rung, ...]
+    parts: tuple[tuple[str, int], ...] = ()
+    confidence: str = ""
 
     @property
     def budgets(self) -> tuple[int, ...]:
@@ -100,7 +121,7 @@ class Ladder:
         return pd.DataFrame(
             [
                 {"bytes": rung.bytes, "bpp": round(rung.bpp, 4), "psnr_db": round(rung.psnr_db, 2)}
-                | {crumb.level: f"{crumb.name} {crumb.probability:.0%}{mark(crumb)}" for crumb in rung.crumbs}
+                | {crumb.level: f"{crumb.name} {crumb.sure:.0%}{mark(crumb)}" for crumb in rung.crumbs}
                 for rung in self.rungs
             ]
         )
@@ -118,6 +139,8 @@ class Ladder:
             "ends": list(self.ends),
             "levels": list(self.levels),
             "truth": list(self.truth),
+            "parts": [list(part) for part in self.parts],
+            "confidence": self.confidence,
             "original": data_uri(self.original),
             "rungs": [
                 {
@@ -127,8 +150,9 @@ class Ladder:
                     "level": rung.decoded.level,
                     "symbols": rung.decoded.symbols,
                     "symbols_total": rung.decoded.symbols_total,
-                    "crumbs": [[c.name, round(c.probability, 4), c.right] for c in rung.crumbs],
+                    "crumbs": [[c.name, round(c.sure, 4), c.right] for c in rung.crumbs],
                     "frame": data_uri(rung.decoded.image),
+                    "arrived": None if rung.arrived is None else map_uri(rung.arrived),
                 }
                 for rung in self.rungs
             ],
@@ -146,11 +170,14 @@ def climb(
     rungs: int = 28,
     budgets: Sequence[int] | None = None,
     stream: bytes | None = None,
+    confidence: Confidence | Literal[False] | None = None,
 ) -> Ladder:
     """Encode ``image`` (3, H, W in [0, 1]), cut its stream, decode and name each cut.
 
     wnid: the class the picture shows, where it is known. budgets: cuts in bytes instead of a geometric ladder of about
-    ``rungs`` (a budget beyond the file gives the whole file). stream: an encoding made before.
+    ``rungs`` (a budget beyond the file gives the whole file). stream: an encoding made before. confidence: calibrates
+    the answers; what ships for this codec, classifier and hierarchy, if None; False leaves them as the classifier says,
+    which is what codecs of one duel need to be seen alike.
     Raises BudgetError for a negative budget, HierarchyError if classifier and hierarchy name different classes.
     """
     image = check_picture(image)
@@ -160,10 +187,17 @@ def climb(
     cuts = tuple(budgets) if budgets is not None else geometric_budgets(len(stream), rungs, ends)
     if not cuts or min(cuts) < 0:
         raise BudgetError(f"Byte budgets must be 0 or more, at least one; got {list(cuts)}.")
-    pictures = [_fit(decoded, image) for decoded in decode_cuts(codec, stream, cuts)]
+    pixels = image.shape[1] * image.shape[2]
+    if confidence is None:
+        confidence = shipped_confidence(codec, classifier, hierarchy, pixels)
+    received = received_whole(codec, stream)
+    shown = decode_cuts(codec, stream, cuts) if received is None else [received.picture_at(n) for n in cuts]
+    pictures = [_fit(decoded, image) for decoded in shown]
     truth = truth_of(hierarchy, wnid)
     named = name_pictures([decoded.image for decoded in pictures], hierarchy, classifier, truth)
-    pixels = image.shape[1] * image.shape[2]
+    if confidence:
+        named = [calibrated(crumbs, confidence, cut, pixels) for crumbs, cut in zip(named, cuts, strict=True)]
+    maps = arrival_maps(received, cuts)
     return Ladder(
         picture=picture,
         codec=codec.name,
@@ -174,9 +208,11 @@ def climb(
         stream=stream,
         ends=ends,
         rungs=tuple(
-            Rung(cut, 8 * min(cut, len(stream)) / pixels, _psnr_db(image, decoded.image), decoded, crumbs)
-            for cut, decoded, crumbs in zip(cuts, pictures, named, strict=True)
+            Rung(cut, 8 * min(cut, len(stream)) / pixels, _psnr_db(image, decoded.image), decoded, crumbs, arrived)
+            for cut, decoded, crumbs, arrived in zip(cuts, pictures, named, maps, strict=True)
         ),
+        parts=tuple(byte_parts(codec, stream, received).items()) if len(ends) <= MOST_PARTS else (),
+        confidence=str(confidence) if confidence else "",
     )
 
 
@@ -216,6 +252,14 @@ def name_pictures(
         )
         for row in range(len(images))
     ]
+
+
+def calibrated(crumbs: Sequence[Crumb], confidence: Confidence, n_bytes: int, pixels: int) -> tuple[Crumb, ...]:
+    """The same answers with how often such answers are right."""
+    return tuple(
+        replace(crumb, calibrated=confidence(level, crumb.probability, n_bytes, pixels))
+        for level, crumb in enumerate(crumbs)
+    )
 
 
 def save_ladders(run_folder: str | Path, picture: str, ladders: Sequence[Ladder]) -> Path:

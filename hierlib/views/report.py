@@ -29,6 +29,7 @@ TITLES = {
     "03_decode": "What each byte brings",
     "04_compare": "Beside JPEG 2000",
     "05_figures": "Figures",
+    "06_your_photos": "Your photographs",
 }
 MASTHEAD = (
     '<header class="masthead"><h1>First <em>what kind</em>, then <em>which</em>, then the picture</h1>'
@@ -51,24 +52,30 @@ UNITS = {"psnr_db": "PSNR, dB", "ms_ssim": "MS-SSIM", "ms_ssim_db": "MS-SSIM, dB
 def write_report(run_folder: str | Path) -> Path:
     """Assemble ``run_folder/report.html`` from what lies in the folder, and return its path.
 
-    Reads ``ladders/*.json``, ``figures/*.{svg,png}``, ``*.results.json``, executed ``*.ipynb`` and ``run.json``,
-    whichever are there. Raises DataError if the folder is missing, holds nothing to show, or a page would exceed 15 MB.
+    Reads ``ladders/*.json``, ``panels/*.html``, ``figures/*.{svg,png}``, ``*.results.json``, executed ``*.ipynb`` and
+    ``run.json``, whichever are there. Raises DataError if the folder is missing, holds nothing to show, or the page
+    would exceed 15 MB.
     """
     folder = Path(run_folder)
     sections = _sections(folder)
-    ladders = [json.loads(path.read_text()) for path in sorted(folder.glob("ladders/*.json"))]
+    ladders = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("ladders/*.json"))}
     if not sections and not ladders:
         raise DataError(f"{folder} holds no results to report: run the notebooks into it first (make reproduce).")
-    single = [item for item in ladders if len(item["ladders"]) == 1]
-    duels = [item for item in ladders if len(item["ladders"]) > 1]
-    player = _player("coarse-to-fine", single, "Drag from the first byte to the last")
-    body = [MASTHEAD, player, _contents(sections)]
+    single = [item for name, item in ladders.items() if len(item["ladders"]) == 1 and not name.startswith("06")]
+    yours = [item for name, item in ladders.items() if name.startswith("06")]
+    panels = {path.stem: path.read_text() for path in sorted(folder.glob("panels/*.html"))}
+    duels = [item for item in ladders.values() if len(item["ladders"]) > 1]
+    top = player("coarse-to-fine", single, "Drag from the first byte to the last")
+    body = [MASTHEAD, top, _contents(sections)]
     for name, section in sections.items():
+        section[1:1] = [f'<div class="panel">{panels.pop(each)}</div>' for each in list(panels) if each[:2] == name[:2]]
         if name.startswith("04"):
-            section.insert(1, _player("same-bytes", duels, "The same number of bytes, codec by codec"))
+            section.insert(1, player("same-bytes", duels, "The same number of bytes, codec by codec"))
+        if name.startswith("06"):
+            section.insert(1, player("yours", yours, "Drag from the first byte to the last"))
         body.append(f'<section id="{name}">{"".join(section)}</section>')
     body.append(_foot(folder))
-    page = _page(folder.resolve().name, "\n".join(body))
+    page = page_bytes(folder.resolve().name, "\n".join(body))
     if len(page) > LARGEST_REPORT:
         raise DataError(f"the report would be {len(page) / 1e6:.1f} MB, more than 15: save fewer or smaller ladders.")
     write_bytes(folder / "report.html", page)
@@ -248,8 +255,8 @@ def _words(key: Any) -> str:
     return html.escape(UNITS.get(str(key), text.replace("_", " ")))
 
 
-def _player(name: str, pictures: list[dict[str, Any]], heading: str) -> str:
-    """The place of a slider and its data; report.js fills it in."""
+def player(name: str, pictures: list[dict[str, Any]], heading: str) -> str:
+    """The place of a slider and its data; report.js fills it in. pictures: as ``save_ladders`` writes them."""
     if not pictures:
         return ""
     hues = [f"var(--{VARIABLES[hue]})" if hue in VARIABLES else hue for hue in LEVELS]
@@ -278,7 +285,8 @@ def _foot(folder: Path) -> str:
     return f'<footer><h2>This run</h2><div class="cols"><div>{_facts(facts)}</div><div>{table}</div></div></footer>'
 
 
-def _page(name: str, body: str) -> bytes:
+def page_bytes(name: str, body: str) -> bytes:
+    """A whole page around ``body``: style and script inside, nothing asked of anybody."""
     style, script = (PAGE / "report.css").read_text(), (PAGE / "report.js").read_text()
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

@@ -52,7 +52,7 @@ def reproduce(
     print(f"{len(chosen)} notebooks, recipe {recipe}, into {folder}", flush=True)
     times: list[dict[str, Any]] = []
     run = {"recipe": recipe, "parameters": {name: plan[name] for name in chosen}, "notebooks": times}
-    with _surrounded():
+    with surrounded():
         for number, name in enumerate(chosen, 1):
             print(f"[{number}/{len(chosen)}] {name} ...", flush=True)
             start = time.monotonic()
@@ -167,7 +167,7 @@ def _running(output: Path) -> str:
 
 
 @contextlib.contextmanager
-def _surrounded() -> Iterator[None]:
+def surrounded() -> Iterator[None]:
     """Kernels of this interpreter that find this package, and keep their own files out of the home folder."""
     with tempfile.TemporaryDirectory(prefix="hierlib-kernels-") as scratch:
         spec = Path(scratch) / "kernels" / "python3" / "kernel.json"

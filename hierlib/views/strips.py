@@ -97,7 +97,7 @@ def _frame(axis: Any, rung: Rung, title: str, side: float) -> None:
         hue = {True: GREEN, False: VERMILION, None: INK}[crumb.right]
         name = crumb.name if len(crumb.name) <= room else crumb.name[: room - 1] + "…"
         axis.annotate(
-            f"{name} {crumb.probability:.0%}{mark(crumb)}",
+            f"{name} {crumb.sure:.0%}{mark(crumb)}",
             (0, 0),
             (0, -11 - 12.5 * row),
             xycoords="axes fraction",

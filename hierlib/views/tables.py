@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..codec.protocol import ProgressiveCodec, block_ends
+from .latents import received_whole
 
 if TYPE_CHECKING:
     from ..evaluation import Results
@@ -105,13 +106,14 @@ def overview(found: dict[str, list[Results]]) -> Any:
     )
 
 
-def byte_parts(codec: ProgressiveCodec, stream: bytes) -> dict[str, int]:
+def byte_parts(codec: ProgressiveCodec, stream: bytes, received: Any = None) -> dict[str, int]:
     """Where the bytes of a stream went: header and hyper-latent (where the codec tells), each level, and what follows.
 
-    The parts add up to the whole stream.
+    The parts add up to the whole stream. received: the codec's receiver, if one was fed with the stream already.
     """
-    info = codec.info(stream) if hasattr(codec, "info") else {}
-    parts = {"header": info["header_bytes"], "z": info["z_bytes"]} if {"header_bytes", "z_bytes"} <= set(info) else {}
+    received = received_whole(codec, stream) if received is None else received
+    blocks, header = getattr(received, "blocks", None), getattr(received, "header", None)
+    parts = {"header": header.length_bytes, "z": blocks[0].begun_bytes} if blocks and header else {}
     for level, end in enumerate(block_ends(codec, stream), 1):
         parts[f"block {level}"] = end - sum(parts.values())
     rest = len(stream) - sum(parts.values())

@@ -1,7 +1,7 @@
-"""The byte slider and the exact-N box of the notebooks.
+"""The byte slider, the duel and the exact-N box of the notebooks.
 
-The slider is linked to pre-decoded frames on the page itself (``jslink``), so it moves without a kernel: in an exported
-page, and in a stored notebook that nobody has run. The box decodes live and needs one.
+The sliders are linked to pre-decoded frames on the page itself (``jslink``), so they move without a kernel: in an
+exported page, and in a stored notebook that nobody has run. The box decodes live and needs one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..codec.protocol import ProgressiveCodec
-from .ladder import Crumb, Ladder, Rung, check_fit, frame_bytes, mark, name_pictures, truth_of
+from ..errors import BudgetError, HierlibError
+from ..evaluation.confidence import Confidence, shipped_confidence
+from .captions import breadcrumb_html, caption_html, confidence_html, stills_html, strip_html
+from .ladder import Ladder, Rung, calibrated, check_fit, frame_bytes, name_pictures, truth_of
+from .latents import received_whole
 from .latest import LatestWins
-from .palette import level_colour
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -22,40 +25,19 @@ if TYPE_CHECKING:
     from ..classifiers import Classifier
     from ..hierarchy.tree import Hierarchy
 
-
-def breadcrumb_html(crumbs: Sequence[Crumb]) -> str:
-    """Answers, coarse to fine, as HTML: a bar for each level's probability, a tick where it is right.
-
-    Neutral greys come from opacity, so that it reads in light and dark themes alike.
-    """
-    rows = []
-    for level, crumb in enumerate(crumbs):
-        hue, sure = level_colour(level), f"{crumb.probability:.0%}"
-        rows.append(
-            '<div style="display:grid;grid-template-columns:7.5em 1fr 3em;gap:.6em;align-items:baseline;margin:.3em 0">'
-            f'<span style="opacity:.65">{html.escape(crumb.level)}</span>'
-            f"<span><b>{html.escape(crumb.name)}</b>{mark(crumb)}"
-            f'<span style="display:block;height:4px;border-radius:2px;background:{hue};width:{sure}"></span></span>'
-            f'<span style="text-align:right;font-variant-numeric:tabular-nums">{sure}</span></div>'
-        )
-    return f'<div class="hier-crumbs" style="line-height:1.35">{"".join(rows)}</div>'
-
-
-def caption_html(ladder: Ladder, rung: Rung) -> str:
-    """Bytes, bits per pixel, PSNR, levels complete and coefficients received of one rung, as a line of HTML."""
-    decoded = rung.decoded
-    received = f" · {decoded.symbols:,} of {decoded.symbols_total:,} coefficients" if decoded.symbols_total else ""
-    levels = f" · level {decoded.level} of {len(ladder.ends)} complete" if ladder.ends else ""
-    return (
-        '<div style="line-height:1.4;font-variant-numeric:tabular-nums">'
-        f'<b style="font-size:1.5em">{rung.bytes:,}</b> of '
-        f"{len(ladder.stream):,} bytes<br><span style='opacity:.65'>{rung.bpp:.3f} bpp · {rung.psnr_db:.1f} dB"
-        f"{levels}{received}</span></div>"
-    )
+ROW = {"grid_gap": "1.5em", "flex_flow": "row wrap"}
+BARE = (  # a Tab without its tabs
+    "<style>.hier-pages .lm-TabBar{display:none !important}.hier-pages .widget-tab-contents,"
+    ".hier-pages .jupyter-widget-tab-contents{border:none !important;padding:0 !important}</style>"
+)
+NO_KERNEL = (
+    "<span style='opacity:.65'>Needs the kernel. If nothing changes within a few seconds, it has stopped: "
+    "choose Kernel &gt; Restart and run the cells again. The slider works without.</span>"
+)
 
 
 def decode_slider(ladder: Ladder, side: int = 320) -> ipywidgets.Widget:
-    """A slider over the rungs of ``ladder``: picture, breadcrumb and bytes move together, kernel or none.
+    """A slider over the rungs of ``ladder``: picture, breadcrumb, bytes and latents move together, kernel or none.
 
     side: width of the picture on the screen, pixels.
     """
@@ -63,18 +45,32 @@ def decode_slider(ladder: Ladder, side: int = 320) -> ipywidgets.Widget:
 
     frames = []
     for rung in ladder.rungs:
-        picture = _image(W, rung, side)
-        text = W.HTML(caption_html(ladder, rung) + breadcrumb_html(rung.crumbs), layout=W.Layout(width="24em"))
-        frames.append(W.HBox([picture, text], layout=W.Layout(grid_gap="1.5em", flex_flow="row wrap")))
-    stack = W.Stack(frames, selected_index=0)
-    budgets = [(f"{rung.bytes:,} B", row) for row, rung in enumerate(ladder.rungs)]
-    slider = W.SelectionSlider(options=budgets, description="budget", layout=W.Layout(width="30em"))
-    play = W.Play(min=0, max=len(frames) - 1, interval=250)
-    links = [W.jslink((slider, "index"), (stack, "selected_index")), W.jslink((play, "value"), (slider, "index"))]
-    box = W.VBox([W.HBox([play, slider]), stack])
-    box.add_class("hier-ui")
-    box.links = links  # the widgets' lifetime is the box's
-    return box
+        words = caption_html(ladder, rung) + strip_html(ladder, rung) + breadcrumb_html(rung.crumbs)
+        text = W.HTML(words, layout=W.Layout(width="24em"))
+        frames.append(W.HBox([_image(W, rung, side), text], layout=W.Layout(**ROW)))
+    return _sliding(frames, ladder.budgets, [ladder], "hier-ui")
+
+
+def duel_slider(ladders: Sequence[Ladder], side: int = 220) -> ipywidgets.Widget:
+    """Codecs at the same bytes under one slider, each with its picture and its verdict at every level.
+
+    ladders: of one picture at the same budgets (``climb(..., budgets=...)``), a pane each. Raises BudgetError where
+    their budgets differ.
+    """
+    import ipywidgets as W
+
+    if not ladders or any(ladder.budgets != ladders[0].budgets for ladder in ladders):
+        raise BudgetError("A duel needs ladders of the same budgets: give climb the same `budgets` for each codec.")
+    frames = []
+    for rungs in zip(*(ladder.rungs for ladder in ladders), strict=True):
+        panes = []
+        for ladder, rung in zip(ladders, rungs, strict=True):
+            used = f"{min(rung.decoded.bytes_used, rung.bytes):,} B in use, {rung.psnr_db:.1f} dB"
+            words = f"<b>{html.escape(ladder.codec)}</b><br><span style='opacity:.65'>{used}</span>"
+            text = W.HTML(words + breadcrumb_html(rung.crumbs), layout=W.Layout(width=f"{side}px"))
+            panes.append(W.VBox([_image(W, rung, side), text]))
+        frames.append(W.HBox(panes, layout=W.Layout(**ROW)))
+    return _sliding(frames, ladders[0].budgets, ladders, "hier-duel")
 
 
 def live_box(
@@ -86,6 +82,7 @@ def live_box(
     wnid: str | None = None,
     start: int | None = None,
     side: int = 320,
+    confidence: Confidence | None = None,
 ) -> ipywidgets.Widget:
     """A box for an exact number of bytes: that prefix is decoded and named live, the latest value winning.
 
@@ -101,16 +98,22 @@ def live_box(
     picture = W.Image(layout=W.Layout(width=f"{side}px"))
     text = W.HTML(layout=W.Layout(width="24em"))
 
+    received = _receiver(codec, stream)
+
     def show(n: int) -> None:
-        decoded = codec.decode(stream[:n])
+        decoded = codec.decode(stream[:n]) if received is None else received.picture_at(n)
         crumbs = name_pictures([decoded.image], hierarchy, classifier, truth)[0]
+        pixels = decoded.image[0].numel()
+        sure = confidence or shipped_confidence(codec, classifier, hierarchy, pixels)
+        if sure is not None:
+            crumbs = calibrated(crumbs, sure, n, pixels)
         picture.value, picture.format = frame_bytes(decoded.image)
         text.value = f"<b>{n:,}</b> of {len(stream):,} bytes, {decoded.bytes_used:,} in use" + breadcrumb_html(crumbs)
 
     def failed(error: Exception) -> None:
         text.value = f"<b>This cut did not decode.</b> {html.escape(f'{type(error).__name__}: {error}')}"
 
-    box = W.VBox([number, W.HBox([picture, text], layout=W.Layout(grid_gap="1.5em", flex_flow="row wrap"))])
+    box = W.VBox([W.HBox([number, W.HTML(NO_KERNEL)]), W.HBox([picture, text], layout=W.Layout(**ROW))])
     box.pending = LatestWins(show, failed)
     number.observe(lambda change: box.pending.submit(change["new"]), names="value")
     box.pending.submit(number.value)
@@ -124,6 +127,41 @@ def contact_sheet(ladder: Ladder, n: int = 8) -> Figure:
     from .strips import filmstrip
 
     return filmstrip(ladder, n)
+
+
+def _sliding(frames: list[Any], budgets: Sequence[int], ladders: Sequence[Ladder], css_class: str) -> ipywidgets.Widget:
+    """One slider over frames, linked on the page; a player beside it, whose confidence it is below it."""
+    import ipywidgets as W
+
+    class Sliding(W.VBox):
+        """A viewer that knows no widgets takes the still pictures."""
+
+        def _repr_mimebundle_(self, **options: Any) -> Any:
+            data = super()._repr_mimebundle_(**options)
+            return {**data, "text/html": stills_html(ladders)}
+
+    start = 2 * len(frames) // 5  # something is to be seen there, and something still to come
+    pages = W.Tab(frames, selected_index=start)  # keeps its frames drawn; a Stack draws anew: five times slower
+    pages.add_class("hier-pages")
+    labels = [(f"{budget:,} B", row) for row, budget in enumerate(budgets)]
+    wide = W.Layout(width="30em", max_width="100%")
+    slider = W.SelectionSlider(options=labels, index=start, description="budget", layout=wide)
+    play = W.Play(value=start, min=0, max=len(frames) - 1, interval=250)
+    links = [W.jslink((slider, "index"), (pages, "selected_index")), W.jslink((play, "value"), (slider, "index"))]
+    box = Sliding([W.HTML(BARE), W.HBox([play, slider]), pages, W.HTML(confidence_html(ladders[0]))])
+    box.add_class(css_class)
+    box.links = links  # the widgets' lifetime is the box's
+    return box
+
+
+def _receiver(codec: ProgressiveCodec, stream: bytes) -> Any:
+    """The codec's receiver with the stream in it, so that a cut costs one synthesis and no walk; None for a codec
+    without one, or a stream that is damaged somewhere: its cuts are then decoded from their beginning.
+    """
+    try:
+        return received_whole(codec, stream)
+    except HierlibError:
+        return None
 
 
 def _image(W: Any, rung: Rung, side: int) -> ipywidgets.Widget:

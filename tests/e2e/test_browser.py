@@ -3,58 +3,23 @@
     apt-get install -y --no-install-recommends chromium        # the browser, once
     pip install -e '.[e2e]'                                    # playwright; never `playwright install`
 
-A screenshot of each page is kept in the folder that HIERLIB_SCREENSHOTS names, if it is set.
+A screenshot of each page is kept in runs/screenshots, or in the folder that HIERLIB_SCREENSHOTS names.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
-
 import pytest
+from driving import MARKS, PIXELS, drag, end_kernels, keep, listen, open_notebook, run_all, show, with_parameters
+from views_toys import ByColour, Pyramid, hierarchy, picture
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+from hierlib.views.known import known_of_ladders, save_panel
+from hierlib.views.ladder import climb, save_ladders
+from hierlib.views.report import write_report
+from hierlib.views.results import write_results
+from hierlib.views.sheet import save
+from hierlib.views.strips import byte_budget
 
-from views_toys import ByColour, Pyramid, hierarchy, picture  # noqa: E402
-
-from hierlib.views.ladder import climb, save_ladders  # noqa: E402
-from hierlib.views.report import write_report  # noqa: E402
-from hierlib.views.results import write_results  # noqa: E402
-from hierlib.views.sheet import save  # noqa: E402
-from hierlib.views.strips import byte_budget  # noqa: E402
-
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(420),
-    pytest.mark.skipif(not CHROMIUM, reason="no chromium found: apt-get install -y --no-install-recommends chromium"),
-]
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-PIXELS = """async e => {
-    if (!e.complete) await new Promise(r => e.onload = r);
-    const c = document.createElement('canvas'); c.width = e.naturalWidth; c.height = e.naturalHeight;
-    c.getContext('2d').drawImage(e, 0, 0); return c.toDataURL(); }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -e '.[e2e]'")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        yield browser
-        browser.close()
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +30,7 @@ def report(tmp_path_factory):
         ladder = climb(Pyramid(), picture(colour), hierarchy(), ByColour(), picture=colour, wnid=colour, rungs=20)
         save_ladders(run, colour, [ladder])
     save_ladders(run, "red-duel", [ladder, ladder])
+    save_panel(known_of_ladders([ladder]), run, "04_known")
     save(byte_budget({"header": 2, "rest": 4095}), run, "03_bytes", "Where the bytes went.")
     for name in ("03_decode", "04_compare"):
         write_results(run, name, parameters={}, checks={"it ran": True}, cuts=ladder.table())
@@ -84,15 +50,9 @@ def page(browser, report):
     page.on("request", lambda r: complaints.append(r.url) if not r.url.startswith(("file:", "data:")) else None)
     page.goto(report.as_uri())
     yield page
-    keep(page, "report")
+    keep(page, "report", full_page=True)
     context.close()
     assert complaints == []
-
-
-def keep(page, name: str) -> None:
-    folder = os.environ.get("HIERLIB_SCREENSHOTS")
-    if folder:
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 def state(page) -> tuple[str, str, str]:
@@ -165,6 +125,20 @@ def test_the_duel_moves_all_its_panes_together(page):
     assert player.locator(".count b").all_inner_texts() == ["4,097", "4,097"]
 
 
+def test_a_step_of_the_survival_curve_shows_its_pictures_by_mouse_and_keyboard(page):
+    panel = page.locator(".hier-known")
+    steps = panel.locator("input[type=radio]")
+    assert panel.locator(".kn-list:visible").count() == 0
+    steps.first.click()
+    first = panel.locator(".kn-list:visible")
+    assert first.count() == 1
+    before = first.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert first.count() == 1
+    assert first.inner_text() != before
+    assert panel.locator(".kn-picture").count() > 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling_and_text_stands_out(browser, report, scheme):
     context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme=scheme)
@@ -175,89 +149,15 @@ def test_a_phone_needs_no_sideways_scrolling_and_text_stands_out(browser, report
     light = [sum(map(int, colour[4:-1].split(","))) / 765 for colour in colours]
     assert abs(light[0] - light[1]) > 0.6
     assert (light[1] > 0.5) == (scheme == "light")
-    keep(page, f"phone_{scheme}")
+    keep(page, f"phone_{scheme}", full_page=True)
     context.close()
 
 
-@pytest.fixture
-def lab(tmp_path):
-    """JupyterLab with a token on loopback, its settings in a folder of its own; yields address and token."""
-    work, configuration = tmp_path / "work", tmp_path / "configuration" / "labconfig"
-    work.mkdir()
-    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
-        shutil.copy(notebook, work)
-    configuration.mkdir(parents=True)
-    quiet = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}  # no pop-up over the page
-    (configuration / "page_config.json").write_text(json.dumps(quiet))
-    homes = ("JUPYTER_DATA_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")
-    environment = os.environ | {name: str(tmp_path / name.lower()) for name in homes}
-    environment |= {"JUPYTER_CONFIG_DIR": str(configuration.parent), "PYTHONPATH": str(ROOT)}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    token, log = secrets.token_hex(16), tmp_path / "lab.log"
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"),
-        *("--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={work}"),
-    ]
-    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, env=environment) as server:
-        try:
-            wait_for(f"http://127.0.0.1:{port}/api/status?token={token}", server, log)
-            yield f"http://127.0.0.1:{port}", token
-        finally:
-            server.terminate()
-            server.wait(30)
-
-
-def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
-    until = time.monotonic() + 120
-    while not answers(address):
-        assert server.poll() is None, log.read_text()[-3000:]
-        assert time.monotonic() < until, log.read_text()[-3000:]
-        time.sleep(0.3)
-
-
-def answers(address: str) -> bool:
-    try:
-        urllib.request.urlopen(address, timeout=2).close()
-    except OSError:
-        return False
-    return True
-
-
-def run_all(page) -> None:
-    """Run > Run All Cells until a prompt shows that it took.
-
-    The status says idle a moment before the session is ready; Run All is dropped silently in that gap.
-    """
-    assert any(_run_all_took(page) for _ in range(12)), "Run All never started"
-
-
-def _run_all_took(page) -> bool:
-    from playwright.sync_api import TimeoutError as NotYet
-
-    if page.locator(".jp-Dialog").count():  # asked too early, it asks which kernel is meant
-        page.keyboard.press("Escape")
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    begun = r"""() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
-        .some(e => /\[(\*|\d+)\]/.test(e.textContent))"""
-    try:
-        page.wait_for_function(begun, timeout=3000)
-    except NotYet:
-        return False
-    return True
-
-
-def test_the_slider_and_the_exact_box_of_03_move_in_jupyterlab(lab, browser):
-    address, token = lab
+def test_the_slider_and_the_exact_box_of_03_move_in_jupyterlab(lab, browser, tmp_path):
+    with_parameters(tmp_path / "work" / "03_decode.ipynb", pictures="coffee")  # the others are made below the sliders
     page = browser.new_page(viewport={"width": 1400, "height": 1100})
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(f"{address}/lab/tree/03_decode.ipynb?token={token}&reset")
-    idle = "() => document.querySelector('#jp-main-statusbar')?.innerText.includes('Idle')"  # connected, too
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
-    page.wait_for_function(idle, timeout=90_000)
+    complaints = listen(page)
+    open_notebook(page, *lab, "03_decode.ipynb")
     run_all(page)
     picture = page.locator(".hier-ui img.hier-img:visible")
     page.locator(".hier-ui").first.wait_for(state="attached", timeout=180_000)
@@ -265,13 +165,7 @@ def test_the_slider_and_the_exact_box_of_03_move_in_jupyterlab(lab, browser):
     picture.first.wait_for(timeout=30_000)
     before = picture.first.evaluate(PIXELS), page.locator(".hier-ui .hier-crumbs:visible").first.inner_text()
     handle = page.locator(".hier-ui .noUi-handle").first
-    knob, track = handle.bounding_box(), page.locator(".hier-ui .noUi-target").first.bounding_box()
-    middle = knob["y"] + knob["height"] / 2
-    page.mouse.move(knob["x"] + knob["width"] / 2, middle)
-    page.mouse.down()
-    page.mouse.move(track["x"] + track["width"] * 0.5, middle, steps=8)
-    page.mouse.up()
-    page.wait_for_timeout(500)
+    drag(page, handle, page.locator(".hier-ui .noUi-target").first, 0.5)
     dragged = picture.first.evaluate(PIXELS), page.locator(".hier-ui .hier-crumbs:visible").first.inner_text()
     assert before[0] != dragged[0]
     assert before[1] != dragged[1]
@@ -279,12 +173,35 @@ def test_the_slider_and_the_exact_box_of_03_move_in_jupyterlab(lab, browser):
     page.keyboard.press("ArrowRight")
     page.wait_for_timeout(500)
     assert picture.first.evaluate(PIXELS) != dragged[0]
+    keep(page, "lab_slider")
     live = page.locator(".hier-live")
     live.locator("img.hier-live-img").wait_for(timeout=120_000)
     live.scroll_into_view_if_needed()
     live.locator("input").fill("321")
     live.locator("input").press("Enter")
     live.get_by_text("321", exact=True).wait_for(timeout=60_000)  # decoded by the kernel, after the cells before it
-    keep(page, "lab")
+    keep(page, "lab_exact")
+    bought = show(page, page.locator(".hier-bought"))
+    bought.locator("input").first.fill("400")
+    bought.locator("input").first.press("Enter")
+    bought.get_by_text("Bytes 300 to 400").wait_for(timeout=60_000)
+    keep(page, "lab_bought")
+    stop = show(page, page.locator(".hier-stop"))
+    stop.get_by_role("button", name="Receive").click()
+    stop.get_by_text("bytes after").or_(stop.get_by_text("enough")).first.wait_for(timeout=60_000)
+    page.wait_for_timeout(3000)
+    keep(page, "lab_stop")
+
+    end_kernels(*lab)  # the slider needs none
+    page.locator(".jp-WindowedPanel-outer").first.evaluate("e => e.scrollTo(0, 0)")
+    show(page, page.locator(".hier-ui"))
+    still = picture.first.evaluate(PIXELS)
+    page.locator(".hier-ui .noUi-handle").first.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(500)
+    assert picture.first.evaluate(PIXELS) != still
+    assert "Needs the kernel" in page.locator(".hier-live").inner_text()
+    keep(page, "lab_kernel_gone")
     page.close()
     assert complaints == []

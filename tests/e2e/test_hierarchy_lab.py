@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from test_browser import browser, keep, lab, pytestmark, run_all  # noqa: F401  fixtures and marks of the same folder
+from driving import MARKS, idle, keep, open_notebook, run_all, show
+
+pytestmark = MARKS
 
 
-def idle(page) -> None:
-    page.wait_for_function(
-        "() => document.querySelector('#jp-main-statusbar')?.innerText.includes('Idle')", timeout=180_000
-    )
-
-
-def show(page, locator):
-    """Scroll to it: JupyterLab draws only the cells near the window, so go down until it is there."""
-    for _ in range(40):
-        if locator.count():
-            break
-        page.locator(".jp-WindowedPanel-outer").first.evaluate("e => e.scrollBy(0, 700)")
-        page.wait_for_timeout(300)
-    locator.first.scroll_into_view_if_needed()
-    page.wait_for_timeout(300)
-    return locator.first
-
-
-def test_the_hierarchy_laboratory_moves_in_jupyterlab(lab, browser):  # noqa: F811
-    address, token = lab
+def test_the_hierarchy_laboratory_moves_in_jupyterlab(lab, browser):
     page = browser.new_page(viewport={"width": 1400, "height": 1100})
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(f"{address}/lab/tree/01_hierarchy.ipynb?token={token}&reset")
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
-    idle(page)
+    open_notebook(page, *lab, "01_hierarchy.ipynb")
     run_all(page)
     idle(page)
 

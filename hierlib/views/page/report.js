@@ -63,18 +63,41 @@
         crumbs.append(make("li", {}, make("span", { class: "level" }, level), parts.name, parts.sure, make("span", { class: "bar", "aria-hidden": "true" }, parts.bar)));
         return parts;
       });
+      const strip = this.strip(ladder), map = make("img", { class: "map", hidden: "" });
       const truth = ladder.truth.length ? `It is: ${ladder.truth.join(" › ")}` : "";
-      const text = make("div", {}, make("h3", {}, ladder.codec), bytes, crumbs, make("p", { class: "truth" }, truth));
-      return { node: make("div", { class: "pane" }, image, text), ladder, image, bytes, rows };
+      const text = make("div", {}, make("h3", {}, ladder.codec), bytes, strip.node, map, crumbs, make("p", { class: "truth" }, truth), make("p", { class: "truth" }, ladder.confidence ? `Confidence ${ladder.confidence}.` : ""));
+      return { node: make("div", { class: "pane" }, image, text), ladder, image, bytes, rows, strip, map };
+    }
+
+    // The stream as a bar: header and hyper-latent grey, each block in its level's colour, filled as far as we are.
+    strip(ladder) {
+      const node = make("div", { class: "strip", role: "img", hidden: "" }), fills = [];
+      let at = 0, block = 0;
+      for (const [name, size] of ladder.parts || []) {
+        const hue = name.startsWith("block") ? this.data.hues[block++ % this.data.hues.length] : "var(--faint)";
+        const fill = make("i", { style: `background:${hue}` });
+        node.append(make("span", { title: `${name}: ${count(size)} bytes`, style: `flex:${size} 0 0` }, fill));
+        fills.push([fill, at, size]);
+        at += size;
+      }
+      node.hidden = !fills.length;
+      node.setAttribute("aria-label", `The stream: ${(ladder.parts || []).map(([name, size]) => `${name} ${count(size)} bytes`).join(", ")}`);
+      return { node, fills };
     }
 
     show(i) {
       this.range.value = i;
       const said = [];
-      for (const { ladder, image, bytes, rows } of this.views) {
+      for (const { ladder, image, bytes, rows, strip, map } of this.views) {
         const rung = ladder.rungs[Math.min(i, ladder.rungs.length - 1)];
         image.src = rung.frame;
         image.alt = `${ladder.picture}, decoded by ${ladder.codec} from ${count(rung.bytes)} bytes`;
+        for (const [fill, at, size] of strip.fills) fill.style.width = `${100 * Math.min(1, Math.max(0, (rung.bytes - at) / size))}%`;
+        map.hidden = !rung.arrived;
+        if (rung.arrived) {
+          map.src = rung.arrived;
+          map.alt = `Where latents have arrived, block by block: ${count(rung.symbols)} of ${count(rung.symbols_total)} are there`;
+        }
         const level = ladder.ends.length ? ` · level ${rung.level} of ${ladder.ends.length} complete` : "";
         bytes.replaceChildren(make("b", {}, count(rung.bytes)), ` of ${count(ladder.size_bytes)} bytes`, make("br"), `${rung.bpp.toFixed(3)} bpp · ${rung.psnr_db.toFixed(1)} dB${level}`);
         rung.crumbs.forEach(([name, sure, right], k) => {
