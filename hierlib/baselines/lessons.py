@@ -37,7 +37,7 @@ class Lessons(Likelihoods):
         return [network]
 
     def hyper(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z_hat, rounded about the medians (straight-through), and bits of each element, of noisy values in training."""
+        """z_hat, rounded about the medians (straight-through), and bits of each element (in training, noisy)."""
         _, likelihood = self.bottleneck(z)
         medians = self.bottleneck.quantiles[:, :, 1:2].detach().reshape(1, -1, 1, 1)
         return round_through(z - medians) + medians, -torch.log2(likelihood)

@@ -1,10 +1,10 @@
 """ProgDTD: progressive learned image compression with double-tail-drop training (Hojjat, Haberer, Landsiedel; CVPRW
 2023, 2305.02145).
 
-    double tail drop     each picture of a batch draws p from [0, 1) and keeps the first int(p M) + 1 channels of y and as
-                         large a share of those of z; the rest is zero and costs nothing. Importance becomes the channel
-    order                channel by channel
-    at any cut           what has not arrived is zero
+    double tail drop   each picture of a batch draws p from [0, 1) and keeps the first int(p M) + 1 channels of y and
+                       as large a share of those of z; the rest is zero and costs nothing: the first come to matter
+    order              channel by channel
+    at any cut         what has not arrived is zero
 
 As published the scales of the first channels are h_s of whichever channels of z were kept: a stream made for p = 1 and
 cut is not the stream that was made for p = 0.3. Here z and y come in turns, so that one stream serves all cuts:
@@ -12,9 +12,9 @@ cut is not the stream that was made for p = 0.3. Here z and y come in turns, so 
     for group g of channels:    z group g ;  P = h_s(z of groups <= g, the others at their medians)
                                 (log_sigma, mu) = H(P) of y's group g ;  y group g, channel by channel
 
-The groups are the blocks of the configuration; z is cut in the same proportions. Other differences: TIC's transforms and
-a mean beside the scale (the published codec is Balle's scale hyperprior with GDN), and the prior's quantiles are trained
-(the published code forgets them).
+The groups are the blocks of the configuration; z is cut in the same proportions. Other differences: TIC's transforms,
+and a mean beside the scale (the published codec is Balle's scale hyperprior with GDN); the prior's quantiles are
+trained (the published code forgets them). The weights come from the recipes progdtd64-start, -rd and progdtd64.
 """
 
 from __future__ import annotations
