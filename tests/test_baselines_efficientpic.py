@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -138,22 +139,35 @@ def test_each_layer_has_a_synthesis_of_its_own(codec: EfficientPIC, image: torch
     assert not torch.equal(heads[0](base), heads[1](base))
 
 
-def test_training_masks_as_the_stream_does(codec: EfficientPIC, image: torch.Tensor) -> None:
-    """y_t of a random share, of the training's floats, against a stream cut after as many symbols of the top."""
-    network, lessons = (copy.deepcopy(each) for each in untrained("efficientpic"))
-    received = codec.decoder().feed(codec.encode(image))
-    with torch.no_grad():
-        y = network.analyse(image[None])
-        coder = MaskCoder(lessons.gaussian, y, SLICES)
-        network.entropy.walk(lessons.hyper(network.h_a(y))[0], coder)
-        for share in (0.0, 0.05, 0.125, 0.4, 1.0):
-            count = round(share * 56 * 16)
-            first, rest = received.blocks[2:]
-            inside = min(count, first.size)
-            streamed = first.values(inside) if count <= first.size else rest.values(count - first.size)
-            off = np.abs(streamed - coder.masked(share)[0].numpy())
-            # apart from the grid of mu: sigma of equal index are sorted otherwise, which shows at the mask's edge
-            assert (off > 0.4).mean() < 0.02
+@torch.no_grad()
+def test_training_masks_each_slice_by_its_largest_sigma(codec: EfficientPIC, image: torch.Tensor) -> None:
+    """y_t after a mask, by sorting in numpy: before the REM by the first sigma; then of what is left by the second."""
+    network, lessons = untrained("efficientpic")
+    y = network.analyse(image[None])
+    coder = MaskCoder(lessons.gaussian, y, SLICES)
+    network.entropy.walk(lessons.hyper(network.h_a(y))[0], coder)
+    first, rest = ({k: v[0].numpy() for k, v in block.items() if k != "likelihood"} for block in coder.blocks[-2:])
+    sent_at = 0.125
+    for share in (0.0, 0.05, sent_at, 0.4, 1.0):
+        shown = coder.masked(share)[0].numpy()
+        for low, high in SLICES:
+            of_1, of_2, found = ([first[k][low:high].ravel() for k in ("log_sigma", "y_hat", "mu")],
+                                 [rest[k][low:high].ravel() for k in ("log_sigma", "y_hat", "mu")],
+                                 shown[low:high].ravel())  # fmt: skip
+            size = found.size
+            before = np.argsort(-of_1[0], kind="stable")[: math.ceil(min(share, sent_at) * size)]
+            wanted = (of_1[2] if share <= sent_at else of_2[2]).copy()
+            wanted[before] = of_1[1][before]
+            if share > sent_at:
+                left = [e for e in np.argsort(-of_2[0], kind="stable") if e not in set(before)]
+                later = left[: math.ceil(share * size) - len(before)]
+                wanted[later] = of_2[1][later]
+            assert np.array_equal(found, wanted)
+    blocks = codec.decoder().feed(codec.encode(image)).blocks  # and the stream has as many of each slice
+    assert coder.sent.sum().item() == blocks[2].size
+    streamed = np.zeros(56 * 16, dtype=bool)
+    streamed[blocks[2].order] = True
+    assert (streamed != coder.sent[0].flatten().numpy()).mean() < 0.02  # but for sigma of equal index, at the edge
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2])

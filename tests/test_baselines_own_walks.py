@@ -17,6 +17,8 @@ from training_toys import python
 
 import hierlib
 from hierlib import baselines
+from hierlib.baselines import CodecError
+from hierlib.baselines.adopt import adopt
 from hierlib.codec import weights
 from hierlib.codec.coders import MU_GRID
 from hierlib.codec.model import HierCodec
@@ -172,6 +174,19 @@ def test_weights_load_by_path_as_what_they_are_and_streams_know_their_method(
     for other in (peer_codec(method, seed=1), toy_codec()):
         with pytest.raises(BitstreamError, match="not by"):
             other.decode(stream)
+
+
+def test_adopting_halves_the_file_and_refuses_other_networks(codec: HierCodec, path: Path, tmp_path: Path) -> None:
+    adopt(codec.method, path, tmp_path / f"{codec.method}-task.safetensors")
+    halved = hierlib.load(tmp_path / f"{codec.method}-task.safetensors")
+    assert (halved.method, halved.name) == (codec.method, f"{codec.method}-task")
+    assert (tmp_path / f"{codec.method}-task.safetensors").stat().st_size < 0.8 * path.stat().st_size
+    image = shapes(3, seed=5)[2]
+    off = halved.decode(halved.encode(image)).image - codec.decode(codec.encode(image)).image
+    assert off.abs().mean() < 0.01
+    for method, source in (("dpict", path), (codec.method, "tiny")):
+        with pytest.raises(CodecError, match="has others"):
+            adopt(method, source, tmp_path / "no.safetensors")
 
 
 def test_a_stream_is_read_in_another_process_with_other_threads(

@@ -41,8 +41,8 @@ METHODS = {
     "dpict": "trit planes, the most distortion for a bit first (Lee et al. 2022)",
     "efficientpic": "base and top latent, the top's largest sigma first, known from the base (Presta et al. 2025)",
     "picm": "trit planes, the largest sigma first, trained for a classifier (Kim et al. 2025)",
-    "progdtd": "channel by channel, z and y in turns, trained with both tails dropped (Hojjat et al. 2023)",
     "plonq": "three nested quantisation steps, the largest sigma first (Lu et al. 2021)",
+    "progdtd": "channel by channel, z and y in turns, trained with both tails dropped (Hojjat et al. 2023)",
 }
 
 

@@ -120,6 +120,7 @@ class MaskCoder(LikelihoodCoder):
         sizes = torch.tensor([high - low for low, high in slices for _ in range(low, high)], device=y.device)
         self.sizes = (sizes * y[0, 0].numel())[:, None, None]  # symbols of each channel's slice
         self.ranks: list[Tensor] = []
+        self.sent = torch.zeros(0, dtype=torch.bool)
 
     def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> Tensor:
         y_hat = super().code_block(block, log_sigma, mu)

@@ -134,7 +134,7 @@ class EfficientPICNetwork(HierNetwork):
         """y_b (B, M, h, w), or y_b and y_t (B, 2M, h, w), of which the second is shown -> x_hat, not clamped."""
         heads = cast(nn.ModuleList, self.g_s)
         base, top = y_hat[:, : self.config.M], y_hat[:, self.config.M :]
-        return cast(Tensor, heads[1](top) if top.shape[1] else heads[0](base))
+        return heads[1](top) if top.shape[1] else heads[0](base)
 
     @torch.no_grad()
     def start_from(self, pictures: Tensor, step: float = 64.0) -> None:

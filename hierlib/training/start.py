@@ -36,6 +36,7 @@ def start(
     from .classifier import CLASSIFIERS, train_classifier
     from .contexts import CONTEXTS, train_contexts
     from .data import training_set
+    from .peers import EXPECT as EXPECT_OF_PEERS
     from .peers import PEERS, PeerTask
     from .trainer import CodecTask, train
     from .zoo import ZOO, train_zoo
@@ -61,8 +62,9 @@ def start(
     if steps is not None:
         chosen = replace(chosen, steps=steps)
     leads = os.environ.get("RANK", "0") == "0"  # of torchrun's processes
-    if name in EXPECT and leads:
-        print(f"{name}: {EXPECT[name]}")
+    expected = EXPECT_OF_PEERS.get(PEERS[name].method) if name in PEERS else EXPECT.get(name)
+    if expected and leads:
+        print(f"{name}: {expected}")
     make = PeerTask if name in PEERS else CodecTask
     path = train(chosen, folder, resume=resume, start_from=start_from, workers=workers, make=make)
     if name in ABLATIONS and leads:
