@@ -4,7 +4,7 @@ Grangetto, Cosman; WACV 2025, 2411.10185).
     y = [y_b | y_t] = g_a(x)   two latents of M channels: base and top
     base, slice by slice:   log_sigma, mu = H_i([P_b; the first five decoded slices])         x_hat = g_s[0](y_b)
     top, all of it at once: log_sigma_i, mu_i = cc_i([P_t; y_hat_b of the slice; the first five *predictions*])
-                            its mean is y_hat_b + mu_i; y_t is sent as round(y_t - y_hat_b - mu_i)
+                            its mean is a y_hat_b + mu_i; y_t is sent as round(y_t - a y_hat_b - mu_i)
     mask of share q         of every slice the q largest sigma; what is masked stands at its mean    x_hat = g_s[1](y_t)
     rate enhancement (REM)  once the first eighth has come, a network sees what it says and refines the (log_sigma, mu)
                             of all that has not
@@ -15,9 +15,11 @@ file for all cuts needs: masks are ranks of integer scale indices (ties by the c
 slices in turn, so that the masks of all q lie inside each other and one stream holds them; the paper's are quantiles of
 floats, each level a string of its own.
 
-Left out: latent residual prediction, which adds to y what a symbol that has not come cannot support. One REM, as in
-the paper's weights. The base is one level of quality; a cut inside it shows the slices that are there. The weights come
-from the recipes efficientpic64-start, efficientpic64-rd and efficientpic64.
+The gain a of each channel is 1 in the paper; here it is learned, and starts as the ratio of the steps that both latents
+start with, so that an untrained top already refines its base. Left out: latent residual prediction, which adds to y
+what a symbol that has not come cannot support. One REM, as in the paper's weights. The base is one level of quality; a
+cut inside it shows the slices that are there. The weights come from the recipes efficientpic64-start, -rd and
+efficientpic64.
 """
 
 from __future__ import annotations
@@ -178,11 +180,11 @@ class ThreeStages(Lessons):
             Shown(x_hat, bits_first + bits_rest + bits_z, -1, share=0.5),
         ]
 
-    def taught(self, network: HierNetwork, stage: int) -> Iterable[nn.Module]:
-        own = cast(TwoLayerPath, network.entropy)
+    def taught(self, network: HierNetwork, stage: int) -> Iterable[nn.Parameter]:
+        rem, top = cast(TwoLayerPath, network.entropy).rem, cast(nn.ModuleList, network.g_s)[1]
         if stage:
-            return [cast(nn.ModuleList, network.g_s)[1] if stage == 1 else own.rem]
-        return [each for each in (*network.children(), *own.children()) if each not in (own, own.rem)]
+            return (top if stage == 1 else rem).parameters()
+        return {*network.parameters()} - {*rem.parameters()}
 
 
 # -- the codec

@@ -32,9 +32,9 @@ class Lessons(Likelihoods):
         """What the loss of ``stage`` (from 0) is made of. x: (B, 3, H, W) in [0, 1], sides multiples of 64."""
         raise NotImplementedError
 
-    def taught(self, network: HierNetwork, stage: int) -> Iterable[nn.Module]:
+    def taught(self, network: HierNetwork, stage: int) -> Iterable[nn.Parameter]:
         """What ``stage`` trains, the prior of z aside; the rest of the network stays as it is."""
-        return [network]
+        return network.parameters()
 
     def hyper(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """z_hat, rounded about the medians (straight-through), and bits of each element (in training, noisy)."""

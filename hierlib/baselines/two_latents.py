@@ -26,7 +26,7 @@ from ..codec.transforms import (
 )  # fmt: skip
 
 SUPPORT = 5  # slices that a later one sees
-FINER = 2.0  # how much finer than the base's the top's steps are before training
+FINER = 2.0  # how much finer than the base's the top's steps are before training, and so what predicts it
 
 
 class Head(nn.Module):
@@ -78,6 +78,7 @@ class TwoLayerPath(EntropyPath):
         self.seen = seen
         self.base = nn.ModuleList(scales_and_means(2 * M + s, width, n) for n, s in zip(sizes, seen))
         self.top = nn.ModuleList(scales_and_means(2 * M + n + 2 * s, width, n) for n, s in zip(sizes, seen))
+        self.gain = nn.Parameter(torch.ones(M, 1, 1))
         self.rem = RateEnhancement(M, width)
 
     def steps(self, z_hat: Tensor, coder: BlockCoder, levels: int | None = None) -> Iterator[Tensor]:
@@ -109,7 +110,7 @@ class TwoLayerPath(EntropyPath):
             before = [*means[:SUPPORT], *log_sigmas[:SUPPORT]]
             log_sigma, mu = network(torch.cat([P, base[:, low:high], *before], 1)).chunk(2, 1)
             log_sigmas.append(log_sigma)
-            means.append(base[:, low:high] + mu)
+            means.append(self.gain[low:high] * base[:, low:high] + mu)
         return torch.cat(log_sigmas, 1), torch.cat(means, 1)
 
 
@@ -141,11 +142,12 @@ class EfficientPICNetwork(HierNetwork):
         """As the backbone's: both latents are the principal components, the top's steps finer."""
         if self.forward_linear is None:
             return
+        cast(TwoLayerPath, self.entropy).gain.fill_(FINER)
         path = LinearPath(self.config.M)
         path.start_from_pca(pictures, (self.config.M,), step)
         for latent, (head, scale) in enumerate(zip(cast(Iterable[Head], self.g_s), (1.0, FINER))):
             rows = slice(latent * self.config.M, (latent + 1) * self.config.M)
-            cast(Tensor, self.forward_linear.weight)[rows] = path.forward_conv.weight * scale
+            self.forward_linear.weight[rows] = path.forward_conv.weight * scale
             cast(Tensor, self.forward_linear.bias)[rows] = cast(Tensor, path.forward_conv.bias) * scale
             linear = cast(nn.ConvTranspose2d, head.linear)
             linear.weight.copy_(path.inverse_conv.weight / scale)

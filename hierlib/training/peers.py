@@ -98,8 +98,8 @@ class PeerTask(CodecTask):
     def _teach(self, stage: int) -> None:
         """Gradients for what the stage trains, and for nothing else."""
         self.network.requires_grad_(False)
-        for module in self.likelihoods.taught(self.network, stage):
-            module.requires_grad_(True)
+        for parameter in self.likelihoods.taught(self.network, stage):
+            parameter.requires_grad_(True)
 
     def begin_from(self, name: str) -> str:
         path = weights.locate(name)
