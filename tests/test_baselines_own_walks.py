@@ -24,7 +24,10 @@ from hierlib.codec.coders import MU_GRID
 from hierlib.codec.model import HierCodec
 from hierlib.errors import BitstreamError, CheckpointError, RecipeError
 from hierlib.images.shapes import shapes
-from hierlib.training.peers import PEERS
+from hierlib.training import loop
+from hierlib.training.data import training_set
+from hierlib.training.peers import PEERS, PeerTask
+from hierlib.training.recipe import changed
 from hierlib.training.start import start
 
 
@@ -204,7 +207,29 @@ def test_a_stream_is_read_in_another_process_with_other_threads(
     assert said.split() == ["True", str(sum(int(abs(block.q).sum()) for block in whole.blocks))]
 
 
-def test_a_peer_trains_by_name_resumes_to_the_same_bits_and_starts_from_its_own(method: str, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(method: str, tmp_path: Path) -> None:
+    """Stopped in the second of three stages, where some networks have not been trained yet."""
+    few = ["pictures=shapes:36", "batch_size=2", "steps=7"]
+    recipe = changed(PEERS[f"ci-{method}"], few)
+    about = {"recipe": recipe.to_json(), "seed": 0}
+    whole, halved, resumed = (PeerTask(recipe, training_set(recipe.pictures, 0)) for _ in range(3))
+    loop.run(whole, tmp_path / "whole", 7, about)
+    update = halved.update
+
+    def interrupted(step: int) -> dict[str, float]:
+        if step == 5:
+            raise KeyboardInterrupt
+        return update(step)
+
+    halved.update = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(halved, tmp_path / "halved", 7, about, checkpoint_every_s=0)
+    loop.run(resumed, tmp_path / "halved", 7, about)
+    for key, value in whole.module.state_dict().items():
+        assert torch.equal(value, resumed.module.state_dict()[key]), key
+
+
+def test_a_peer_trains_by_name_and_starts_from_its_own_kind_only(method: str, tmp_path: Path) -> None:
     few = ["pictures=shapes:36", "batch_size=4", "size=64"]
     path = start(f"ci-{method}", tmp_path / "whole", steps=6, changes=few)
     codec = hierlib.load(path)

@@ -74,7 +74,8 @@ class PeerTask(CodecTask):
         r, stage = self.recipe, self.recipe.stage(step)[0]
         self._teach(stage)
         size = "large_" if self._is_large(step) else ""
-        judge = self.loss.judge(step) if not size and r.gamma[-1] else None
+        asked = not size and r.gamma[-1] > 0 and step >= r.task_from * r.steps
+        judge = self.loss.judge(step) if asked else None
         clean = None
         if judge is not None and r.target == "clean":
             with torch.no_grad():
