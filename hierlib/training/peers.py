@@ -155,5 +155,5 @@ _family(
     replace(TINY, blocks=(32, 64, 96, 128, 160), delta_dim=0),
     replace(MICRO, blocks=(28, 56), delta_dim=0),
     (0.6, 0.25, 0.15),
-    lam=(2.75e-3, *(2e-2,) * 4),  # of the base and of all: their mean is halved; the paper's are 7.3 times apart too
+    lam=(2.75e-3, *(2e-2,) * 4),  # of base and top, each at half a share; 7.3 times apart, as in the paper
 )
