@@ -8,7 +8,7 @@ the path of others.
 >>> sorted(baselines.KNOWN)
 ['avif-fresh', 'jpeg', 'jpeg-best', 'jpeg2000', 'jpeg2000-fresh', 'jxl-fresh', 'webp-fresh', 'zoo']
 >>> sorted(baselines.METHODS)
-['ctc', 'dpict', 'picm', 'plonq']
+['ctc', 'dpict', 'efficientpic', 'picm', 'plonq', 'progdtd']
 >>> baselines.load("jpeg-50").name
 'jpeg-50'
 """
@@ -39,8 +39,10 @@ KNOWN = {
 METHODS = {
     "ctc": "DPICT with networks that say what the next trits are, and where y lies (Jeon et al. 2023)",
     "dpict": "trit planes, the most distortion for a bit first (Lee et al. 2022)",
+    "efficientpic": "base and top latent, the top's largest sigma first, known from the base (Presta et al. 2025)",
     "picm": "trit planes, the largest sigma first, trained for a classifier (Kim et al. 2025)",
     "plonq": "three nested quantisation steps, the largest sigma first (Lu et al. 2021)",
+    "progdtd": "channel by channel, z and y in turns, trained with both tails dropped (Hojjat et al. 2023)",
 }
 
 
@@ -63,10 +65,12 @@ def methods() -> dict[str, type[HierCodec]]:
     from ..codec.model import HierCodec
     from .ctc import CTC
     from .dpict import DPICT
+    from .efficientpic import EfficientPIC
     from .picm import PICM
     from .plonq import PLONQ
+    from .progdtd import ProgDTD
 
-    return {each.method: each for each in (HierCodec, DPICT, CTC, PICM, PLONQ)}
+    return {each.method: each for each in (HierCodec, DPICT, CTC, PICM, PLONQ, ProgDTD, EfficientPIC)}
 
 
 def load_weights(name: str | Path, device: str = "cpu") -> HierCodec:

@@ -18,9 +18,11 @@ from typing import Any
 from torch import Tensor
 
 from ..codec import weights
+from ..codec.model import HierCodec
+from ..codec.network import HierNetwork
 from ..errors import HierlibError, refuse
 from ..files import digest, replacing
-from . import METHODS, CodecError
+from . import METHODS, CodecError, methods
 
 
 def adopt(method: str, source: str | Path, path: Path, half: bool = True) -> None:
@@ -32,6 +34,12 @@ def adopt(method: str, source: str | Path, path: Path, half: bool = True) -> Non
         raise CodecError(f"No method is called {method!r}; there are {', '.join(METHODS)}.")
     found = weights.locate(source)
     tensors, about = weights.read(found)
+    was, kinds = about.get("method", HierCodec.method), methods()
+    if was != method and (kinds[method].networks is not HierNetwork or kinds[was].networks is not HierNetwork):
+        raise CodecError(
+            f"{found} holds networks of {was}, and {method} has others: it becomes nothing else; train the method with "
+            "its own recipe."
+        )
     if method == "ctc" and not any(k.startswith("context.") for k in tensors):
         raise CodecError(
             f"{found} has no networks for CTC: train them, `python -m hierlib train ctc64 --start-from {source}`, and "

@@ -185,6 +185,11 @@ class DecodingCoder:
         self.tables, self.decoder, self.check, self.record = tables, decoder, check, record
         self.blocks: list[Block] = []
 
+    @property
+    def waiting(self) -> bool:
+        """Whether bytes are missing for what the walk asked for last."""
+        return not self.blocks[-1].complete
+
     def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> Tensor | None:
         if block == len(self.blocks):
             index, grid, _ = integers(log_sigma, mu)

@@ -34,12 +34,14 @@ class HierCodec:
 
     network: on the device where g_a and g_s run; its entropy path is turned to float64 here and works on one picture
     at a time. y_tables, z_tables: integer frequencies; medians: (N_hyper,) float, the centre of each channel's prior.
-    method: of the codec, as its weights file calls it; record: what a block of it is. Peers (baselines) have others.
+    method: of the codec, as its weights file calls it; networks: what is assembled from it; record: what a block is;
+    encoding_coder, decoding_coder: what the walk is walked with. Peers (baselines) have others.
     max_pixels: pictures, and sizes that a header declares, that have more when padded to multiples of 64 are refused
     before anything is allocated.
     """
 
     method = "blocks"
+    networks: type[HierNetwork] = HierNetwork
 
     def __init__(
         self,
@@ -68,6 +70,14 @@ class HierCodec:
     def record(self, index: np.ndarray, mu: np.ndarray) -> Block:
         """A block of these scale indices and means, (C, h, w) integers each, of which nothing is received."""
         return Block.of(index, mu)
+
+    def encoding_coder(self, y: Tensor, z: Tensor, encoder: Encoder, check: Check) -> EncodingCoder:
+        """What writes the blocks of y, (1, M, h, w); z is written, as far as ``hyper_values`` says."""
+        return EncodingCoder(y, self.slices, self.y_tables, encoder, check, self.record)
+
+    def decoding_coder(self, decoder: Decoder, check: Check, places: tuple[int, int]) -> DecodingCoder:
+        """What reads them. places: height and width of z."""
+        return DecodingCoder(self.y_tables, decoder, check, self.record)
 
     @property
     def device(self) -> torch.device:
@@ -119,11 +129,11 @@ class HierCodec:
     def _coded(self, header: container.Header, y: Tensor, z: Tensor, max_bytes: int | None) -> tuple[bytes, float]:
         """One picture's latents -> stream and ideal bits."""
         head, map_size = container.write_header(header), z.shape[2:]
-        q_z, rows_z = self._hyper_values(z), self.hyper_rows(*map_size)
+        q_z, rows_z = self.hyper_values(z), self.hyper_rows(*map_size)
         encoder, check = Encoder(), Check(header.height, header.width)
         encoder.put_values(q_z, rows_z, self.z_tables)
         check.add(q_z)
-        coder = EncodingCoder(y, self.slices, self.y_tables, encoder, check, self.record)
+        coder = self.encoding_coder(y, z, encoder, check)
         enough = None if max_bytes is None else max_bytes + MARGIN_BYTES - len(head)
         for _ in self.network.entropy.steps(self.z_hat(q_z, *map_size), coder):
             if enough is not None and encoder.length_bytes >= enough:
@@ -140,9 +150,10 @@ class HierCodec:
     def _proof_read(self, header: container.Header, payload: bytes, q_z: np.ndarray, coded: EncodingCoder) -> list[int]:
         """Read the payload back, under the parameters it was written with; bytes to z's end and each block's."""
         decoder, check = Decoder(payload), Check(header.height, header.width)
-        z, _ = decoder.take_values(self.hyper_rows(*map_size(header.height, header.width, STRIDE_Z)), self.z_tables)
+        places = map_size(header.height, header.width, STRIDE_Z)
+        z, _ = decoder.take_values(self.hyper_rows(*places), self.z_tables)
         check.add(z)
-        reader = DecodingCoder(self.y_tables, decoder, check, self.record)
+        reader = self.decoding_coder(decoder, check, places)
         same = np.array_equal(z, q_z)
         for number, (block, parameters) in enumerate(zip(coded.blocks, coded.parameters, strict=True)):
             same &= reader.code_block(number, *parameters) is not None and np.array_equal(reader.blocks[-1].q, block.q)
@@ -168,6 +179,20 @@ class HierCodec:
         received = self.decoder().feed(stream)
         return [received.picture_at(n) for n in cuts]
 
+    def show(self, values: Sequence[np.ndarray], height: int, width: int) -> Tensor:
+        """y_hat of the blocks that are begun, (C, h, w) each -> the picture, later blocks being zero."""
+        y_hat = np.zeros((self.network.config.M, *values[0].shape[1:]), dtype=np.float32)
+        y_hat[: sum(map(len, values))] = np.concatenate(values)
+        return self.synthesise(y_hat, height, width)
+
+    def symbols_total(self, blocks: Sequence[Block], places: int) -> int:
+        """Of a stream: of ``blocks``, and of blocks whose parameters are not known yet, one a coefficient.
+
+        places: of a map of y.
+        """
+        unknown = self.network.config.M * places - sum(block.index.size for block in blocks)
+        return unknown + sum(block.size for block in blocks)
+
     @torch.no_grad()
     def synthesise(self, y_hat: np.ndarray, height: int, width: int) -> Tensor:
         """y_hat (M, h, w) float32 -> x_hat (3, height, width) float32 in [0, 1]."""
@@ -176,8 +201,8 @@ class HierCodec:
 
     # -- hyper-latent
 
-    def _hyper_values(self, z: Tensor) -> np.ndarray:
-        """z (1, N_hyper, h, w) -> (N_hyper * h * w,) integers about the medians, channel by channel."""
+    def hyper_values(self, z: Tensor) -> np.ndarray:
+        """z (1, N_hyper, h, w) -> (N_hyper * h * w,) integers about the medians, channel by channel: sent first."""
         centred = z[0].detach().double().cpu() - self.medians[:, None, None]
         return quantised_values(centred.numpy()).ravel()
 

@@ -45,6 +45,7 @@ class StreamDecoder:
         self.trailer: tuple[int, ...] | None = None
         self._decoder, self._z, self._rows_z = Decoder(), *np.zeros((2, 0), dtype=np.int64)
         self._steps: Iterator[Tensor] | None = None
+        self._coder: DecodingCoder | None = None
         self._shown: tuple[tuple, Tensor] | None = None
         self._failure: BitstreamError | None = None
 
@@ -81,7 +82,7 @@ class StreamDecoder:
             if self._steps is None:
                 self._receive_z()
             for _ in self._steps or ():
-                if not self.blocks[-1].complete:
+                if self._coder is not None and self._coder.waiting:
                     return  # bytes are missing: the walk waits here
             if self._steps is not None:
                 self.body_bytes = self.header.length_bytes + self._decoder.needed_bytes
@@ -117,7 +118,7 @@ class StreamDecoder:
         z[: len(self._z)] = self._z
         check = Check(self.header.height, self.header.width)
         check.add(z)
-        coder = DecodingCoder(self._codec.y_tables, decoder, check, self._codec.record)
+        self._coder = coder = self._codec.decoding_coder(decoder, check, self._map_size(STRIDE_Z))
         z_hat = self._codec.z_hat(z, *self._map_size(STRIDE_Z))
         self._steps, self.blocks = self._codec.network.entropy.steps(z_hat, coder), coder.blocks
 
@@ -163,10 +164,8 @@ class StreamDecoder:
         assert self.header is not None
         key = (len(self._z), len(blocks), *counts[: len(blocks)])
         if self._shown is None or self._shown[0] != key:
-            y_hat = np.zeros((self._codec.network.config.M, *self._map_size(STRIDE_Y)), dtype=np.float32)
             values = [block.values(count) for block, count in zip(blocks, counts)]
-            y_hat[: sum(map(len, values))] = np.concatenate(values)
-            self._shown = key, self._codec.synthesise(y_hat, self.header.height, self.header.width)
+            self._shown = key, self._codec.show(values, self.header.height, self.header.width)
         return self._shown[1]
 
     # -- where the bytes are
@@ -196,7 +195,5 @@ class StreamDecoder:
         return begun_bytes is not None and n_bytes - self.header.length_bytes >= begun_bytes
 
     def _total(self) -> int:
-        """Symbols of the stream: of blocks whose parameters are not known yet, one a coefficient."""
         height, width = self._map_size(STRIDE_Y)
-        unknown = self._codec.network.config.M * height * width - sum(block.index.size for block in self.blocks)
-        return unknown + sum(block.size for block in self.blocks)
+        return self._codec.symbols_total(self.blocks, height * width)

@@ -104,7 +104,7 @@ def assemble(
     tensors: dict[str, Tensor], about: dict[str, Any], name: str, make: type[HierCodec] = HierCodec
 ) -> HierCodec:
     """A codec from the tensors of a weights file."""
-    network = HierNetwork(CodecConfig.from_json(about["config"]))
+    network = make.networks(CodecConfig.from_json(about["config"]))
     try:
         network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
         y_tables, z_tables = (

@@ -27,8 +27,8 @@ def start(
     """Train what ``name`` says in ``folder``; returns the path of the weights.
 
     name: a codec's recipe (ci, tiny64, photo224, paper, ablation-base, ...) a classifier's (tiny-classifier, ...),
-        or one of CompressAI's architectures (zoo64-mbt2018-mean, ...); or the networks of CTC (ctc64), which need
-        ``start_from``, a backbone.
+        or one of CompressAI's architectures (zoo64-mbt2018-mean, ...); a peer's (progdtd64-start, ...); or the
+        networks of CTC (ctc64), which need ``start_from``, a backbone.
     steps, start_from, changes (``field=value``), workers: of a codec only, see ``train`` and ``changed``.
     Raises RecipeError for an unknown name or field.
     """
@@ -36,7 +36,9 @@ def start(
     from .classifier import CLASSIFIERS, train_classifier
     from .contexts import CONTEXTS, train_contexts
     from .data import training_set
-    from .trainer import train
+    from .peers import EXPECT as EXPECT_OF_PEERS
+    from .peers import PEERS, PeerTask
+    from .trainer import CodecTask, train
     from .zoo import ZOO, train_zoo
 
     of_classifier = {r.name: r for r in CLASSIFIERS.values()}
@@ -51,7 +53,7 @@ def start(
         if steps is not None or changes or workers is not None or not start_from:
             raise RecipeError(f"{name} trains CTC's networks on a backbone: give it by --start-from, and nothing else.")
         return train_contexts(CONTEXTS[name], folder, start_from, resume=resume)
-    of_codec = {**RECIPES, **ABLATIONS}
+    of_codec = {**RECIPES, **ABLATIONS, **PEERS}
     if name not in of_codec:
         raise RecipeError(
             f"There is no recipe {name}: known are {', '.join([*of_codec, *of_classifier, *ZOO, *CONTEXTS])}."
@@ -60,9 +62,11 @@ def start(
     if steps is not None:
         chosen = replace(chosen, steps=steps)
     leads = os.environ.get("RANK", "0") == "0"  # of torchrun's processes
-    if name in EXPECT and leads:
-        print(f"{name}: {EXPECT[name]}")
-    path = train(chosen, folder, resume=resume, start_from=start_from, workers=workers)
+    expected = EXPECT_OF_PEERS.get(PEERS[name].method) if name in PEERS else EXPECT.get(name)
+    if expected and leads:
+        print(f"{name}: {expected}")
+    make = PeerTask if name in PEERS else CodecTask
+    path = train(chosen, folder, resume=resume, start_from=start_from, workers=workers, make=make)
     if name in ABLATIONS and leads:
         print(write_curve(path, chosen, training_set(UNSEEN)))
     return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class CodecTask:
             reader(pictures, recipe.size), pictures.labels, recipe.batch_size, recipe.seed, flip, recipe.parts
         )
         self.large = _large_batches(recipe) if recipe.large else None
-        self.network, self.likelihoods = HierNetwork(recipe.codec), Likelihoods(recipe.codec.N_hyper)
+        self.network, self.likelihoods = self._networks()
         if recipe.rate == "rounded":
             self.likelihoods.gaussian = RoundedGaussian(None)
         self.network.start_from(self._first_pictures(), recipe.start_step)
@@ -73,12 +73,20 @@ class CodecTask:
             "auxiliary": torch.optim.Adam(self.quantiles, recipe.auxiliary_rate),
         }
 
+    def _networks(self) -> tuple[HierNetwork, Likelihoods]:
+        """What is trained, untrained."""
+        return HierNetwork(self.recipe.codec), Likelihoods(self.recipe.codec.N_hyper)
+
+    def _rate(self, step: int) -> float:
+        """Factor of the learning rate."""
+        return one_cycle(step, self.recipe.steps)
+
     def update(self, step: int) -> dict[str, float]:
         r = self.recipe
         self.likelihoods.train()
         main, auxiliary = self.optimizers["main"], self.optimizers["auxiliary"]
         for group in main.param_groups:
-            group["lr"] = r.learning_rate * one_cycle(step, r.steps)
+            group["lr"] = r.learning_rate * self._rate(step)
         main.zero_grad(set_to_none=True)
         logs = []
         for part in self.own_parts:
@@ -159,6 +167,23 @@ class CodecTask:
         name = self.recipe.large if of_large else self.pictures.name
         return {"pictures": name, "keys": keys, "labels": [int(source.labels[i]) for i in chosen]}
 
+    def begin_from(self, name: str) -> str:
+        """Load weights to go on from; returns their recipe's name and their file's digest, which the new ones keep."""
+        path = weights.locate(name)
+        origin = TrainableCodec.from_file(path)
+        self._take(origin.network.state_dict(), origin.likelihoods.state_dict(), path)
+        return f"{origin.about.get('name', path.stem)} {digest(path)}"
+
+    def _take(self, network: Mapping[str, Tensor], likelihoods: Mapping[str, Tensor], path: Path) -> None:
+        """Weights of ``path``. Raises CheckpointError where they are of other networks."""
+        try:
+            self.network.load_state_dict(network)
+            self.likelihoods.load_state_dict(likelihoods, strict=False)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"{path} does not fit recipe {self.recipe.name}: {reason}") from None
+        self.average.module.load_state_dict(self.trained.state_dict())
+
     def save_weights(self, path: Path, about: dict) -> None:
         """Write the averaged weights as a codec that anyone can load."""
         averaged: Any = self.average.module
@@ -175,20 +200,22 @@ def train(
     workers: int | None = None,
     checkpoint_every_s: float = 120,
     every_log: Callable[[dict], None] | None = None,
+    make: type[CodecTask] = CodecTask,
 ) -> Path:
     """Train as ``recipe`` says; returns the path of the weights, ``folder/codec.safetensors``.
 
     resume: go on from the folder's last checkpoint if there is one (made by the same recipe). start_from: name or
     path of weights to begin from. device: CUDA if there is one, if None. workers: processes that make batches ahead;
-    8 with CUDA and none without, if None; they change nothing but the speed. Under torchrun every process calls this.
+    8 with CUDA and none without, if None; they change nothing but the speed. make: the task, a peer has its own.
+    Under torchrun every process calls this.
     Raises DataError for missing pictures, CheckpointError for weights of another shape, TrainingError when a number is
     not finite.
     """
     folder, group = Path(folder), join(device)
     workers = (8 if group.device.startswith("cuda") else 0) if workers is None else workers
     try:
-        task = CodecTask(recipe, training_set(recipe.pictures, recipe.seed, recipe.listing), group, workers)
-        origin = _begin_from(task, start_from) if start_from else ""
+        task = make(recipe, training_set(recipe.pictures, recipe.seed, recipe.listing), group, workers)
+        origin = task.begin_from(start_from) if start_from else ""
         group.share(task.module.state_dict().values())
         about = {"name": recipe.name, "recipe": recipe.to_json(), "start_from": origin, "seed": recipe.seed}
         about |= {"pictures": identity(task.pictures)}
@@ -206,19 +233,6 @@ def train(
     finally:
         leave()
     return path
-
-
-def _begin_from(task: CodecTask, name: str) -> str:
-    """Load weights to go on from; returns their recipe's name and their file's digest, which the new weights keep."""
-    path = weights.locate(name)
-    origin = TrainableCodec.from_file(path)
-    try:
-        task.network.load_state_dict(origin.network.state_dict())
-        task.likelihoods.load_state_dict(origin.likelihoods.state_dict(), strict=False)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit recipe {task.recipe.name}: {str(error).splitlines()[0]}") from None
-    task.average.module.load_state_dict(task.trained.state_dict())
-    return f"{origin.about.get('name', path.stem)} {digest(path)}"
 
 
 def _large_batches(recipe: Recipe) -> Batches:
