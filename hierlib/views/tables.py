@@ -114,6 +114,9 @@ def byte_parts(codec: ProgressiveCodec, stream: bytes, received: Any = None) -> 
     received = received_whole(codec, stream) if received is None else received
     blocks, header = getattr(received, "blocks", None), getattr(received, "header", None)
     parts = {"header": header.length_bytes, "z": blocks[0].begun_bytes} if blocks and header else {}
+    if not parts and hasattr(codec, "info"):  # a codec without a receiver may still say it
+        told = codec.info(stream)
+        parts = {"header": told["header_bytes"], "z": told["z_bytes"]}
     for level, end in enumerate(block_ends(codec, stream), 1):
         parts[f"block {level}"] = end - sum(parts.values())
     rest = len(stream) - sum(parts.values())
