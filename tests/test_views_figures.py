@@ -199,3 +199,25 @@ def test_figures_name_ours_first_then_the_learned_peers_then_the_classical():
     mixed = ["jpeg2000", "plonq-task", "dpict", "runs/mine", "tiny", "webp-fresh", "plonq"]
     ordered = ["tiny", "runs/mine", "dpict", "plonq", "plonq-task"]
     assert sorted(mixed, key=_rank)[:5] == ordered
+
+
+class Seldom(Pyramid):
+    """A fresh file for each budget, of red pictures only: of the others none is so small."""
+
+    name = "seldom"
+
+    def encode_within(self, image, max_bytes):
+        red = bool(image[0].mean() > image[1].mean() + 0.2)
+        return self.encode(image)[:max_bytes] if red else b""
+
+
+def test_budgets_that_few_files_meet_stand_at_the_budget_not_at_the_mean_with_zeros():
+    labels = np.arange(4)
+    pictures = PictureSet("colours", tuple(COLOURS), tuple(COLOURS), labels, lambda i: picture(list(COLOURS)[i]))
+    few = evaluate(Seldom(), pictures, hierarchy(), {"by colour": ByColour()}, (65, 257), progress=False)
+    table = few.table()
+    assert 0 < table["n_decodable"][0] < 4
+    assert table["bytes"][0] < 65
+    figure = rate_accuracy([few], x="bpp")
+    drawn = line(figure.axes[0], "seldom").get_xdata()
+    assert drawn == pytest.approx([8 * 65 / 64**2, 8 * 257 / 64**2])
