@@ -7,16 +7,15 @@ budget) and the README's tables (the coarse level, the classifier that training 
 from __future__ import annotations
 
 import argparse
-import io
 import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, HierlibError, refuse
-from ..files import PACKAGE, between_marks, shipped, write_bytes
+from ..files import between_marks, shipped
 from .curves import bytes_at, paired_difference
+from .publish import publish
 from .results import Results
 
 if TYPE_CHECKING:
@@ -41,15 +40,15 @@ def against(ours: Results, rival: Results) -> pd.DataFrame:
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
-    decodable = rival.table().set_index(["classifier", "kind", "budget_bytes"])["n_decodable"]
+    mine, theirs = _budgets(ours), _budgets(rival)
     for classifier in ours.classifiers:
         for level in ours.levels:
             measure = f"right_{level}"
-            mine = dict(zip(*_budgets(ours, measure, classifier)))
-            theirs = dict(zip(*_budgets(rival, measure, classifier)))
             sent = _decodable_curve(rival, measure, classifier)
             for row in paired_difference(rival, ours, measure, classifier).itertuples():
                 budget = int(row.budget_bytes)
+                at = classifier, budget
+                accuracy = float(mine.loc[at, measure])
                 rows.append(
                     {
                         "pictures": ours.meta["pictures"]["name"],
@@ -57,14 +56,14 @@ def against(ours: Results, rival: Results) -> pd.DataFrame:
                         "classifier": classifier,
                         "level": level,
                         "budget_bytes": budget,
-                        "ours": mine[budget],
-                        "theirs": theirs[budget],
+                        "ours": accuracy,
+                        "theirs": float(theirs.loc[at, measure]),
                         "difference": row.difference,
                         "low": row.low,
                         "high": row.high,
                         "n": row.n,
-                        "n_decodable": int(decodable[classifier, "budget", budget]),
-                        "rival_bytes_for_ours": bytes_at(*sent, mine[budget]) if len(sent[0]) > 1 else math.nan,
+                        "n_decodable": int(theirs.loc[at, "n_decodable"]),
+                        "rival_bytes_for_ours": bytes_at(*sent, accuracy) if len(sent[0]) > 1 else math.nan,
                         "rival_first_bytes": sent[0][0],
                         "rival_first": sent[1][0],
                     }
@@ -72,10 +71,10 @@ def against(ours: Results, rival: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _budgets(results: Results, measure: str, classifier: str) -> tuple[list[int], list[float]]:
+def _budgets(results: Results) -> pd.DataFrame:
+    """Means at the budgets, by (classifier, bytes)."""
     table = results.table()
-    chosen = table[(table["classifier"] == classifier) & (table["kind"] == "budget")]
-    return [int(b) for b in chosen["budget_bytes"]], [float(v) for v in chosen[measure]]
+    return table[table["kind"] == "budget"].set_index(["classifier", "budget_bytes"]).sort_index()
 
 
 def _decodable_curve(results: Results, measure: str, classifier: str) -> tuple[Any, Any]:
@@ -159,12 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = from_shipped()
         tables = markdown(found)
         if arguments.write:
-            root: Path = PACKAGE.parent
-            text = io.StringIO()
-            found.to_csv(text, index=False, lineterminator="\n", float_format="%.6g")
-            write_bytes(root / "data" / "results" / "against.csv", text.getvalue().encode())
-            readme = root / "README.md"
-            write_bytes(readme, within(readme.read_text(encoding="utf-8"), tables).encode())
+            publish("against", "results/against.csv", found, tables, "%.6g")
         print(tables)
     except HierlibError as error:
         return refuse(error)

@@ -17,7 +17,7 @@ from ..codec.protocol import ProgressiveCodec
 from ..errors import HierlibError, PictureError, refuse
 from ..files import write_json
 from .cuts import distortions, views_of
-from .ladder import jpeg_ai
+from .ladder import JPEG_AI_BPP, jpeg_ai
 from .provenance import described
 from .rate import bpp, ms_ssim_scales, rounded
 
@@ -39,7 +39,6 @@ def rate_distortion(codec: ProgressiveCodec, paths: Sequence[Path]) -> tuple[pd.
     from tqdm.auto import tqdm
 
     from ..images.pictures import load_picture
-    from .ladder import JPEG_AI_BPP
 
     rows: list[dict[str, Any]] = []
     seconds = {"encode": 0.0, "decode": 0.0}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import math
 import sys
 from collections.abc import Sequence
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, HierlibError, refuse
-from ..files import PACKAGE, between_marks, shipped, write_bytes
+from ..files import between_marks, shipped
 from .findings import Found, NotMeasured, Shelf, find
+from .publish import publish
 
 if TYPE_CHECKING:
     from .results import Results
@@ -199,12 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         rows = from_shipped()
         if arguments.write:
-            root = PACKAGE.parent
-            text = io.StringIO()
-            frame(rows).to_csv(text, index=False, lineterminator="\n")
-            write_bytes(root / "data" / "ledger" / "ledger.csv", text.getvalue().encode())
-            readme = root / "README.md"
-            write_bytes(readme, within(readme.read_text(encoding="utf-8"), markdown(rows)).encode())
+            publish("ledger", "ledger/ledger.csv", frame(rows), markdown(rows))
         print(markdown(rows))
     except HierlibError as error:
         return refuse(error)
