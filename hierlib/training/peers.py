@@ -74,12 +74,8 @@ class PeerTask(CodecTask):
         r, stage = self.recipe, self.recipe.stage(step)[0]
         self._teach(stage)
         size = "large_" if self._is_large(step) else ""
-        asked = not size and r.gamma[-1] > 0 and step >= r.task_from * r.steps
-        judge = self.loss.judge(step) if asked else None
-        clean = None
-        if judge is not None and r.target == "clean":
-            with torch.no_grad():
-                clean = self.view.ask(judge, images)
+        judge, clean = self._judge(step, images) if r.gamma[-1] > 0 else (None, None)
+        labels = labels if judge is None else self.rows[labels]
         log: dict[str, float] = {}
         loss = torch.zeros((), device=self.device)
         for number, shown in enumerate(self.likelihoods.shown(self.view, images, stage), 1):  # type: ignore[arg-type]

@@ -108,15 +108,9 @@ class CodecTask:
 
     def _forward(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
         """Loss and log of one part of a batch."""
-        r, large, chosen = self.recipe, self._is_large(step), self._levels(step)
-        asked = not large and step >= r.task_from * r.steps
-        judge = self.loss.judge(step) if asked else None
-        clean = None
-        if judge is not None:
-            labels = self.rows[labels]
-        if judge is not None and r.target == "clean":
-            with torch.no_grad():
-                clean = self.view.ask(judge, images)
+        large, chosen = self._is_large(step), self._levels(step)
+        judge, clean = self._judge(step, images)
+        labels = labels if judge is None else self.rows[labels]
         y_step = self._y_step()
         walked = self.likelihoods(self.view, images, max(chosen) + 1, y_step)
         log: dict[str, float] = {}
@@ -131,6 +125,16 @@ class CodecTask:
         size = "large_" if large else ""
         log |= {f"{size}bytes_z": walked["bits_z"].mean().item() / 8, f"{size}loss_{chosen[0] + 1}": loss.item()}
         return loss, log
+
+    def _judge(self, step: int, images: Tensor) -> tuple[classifiers.Classifier | None, Tensor | None]:
+        """Who is asked at ``step`` (None: nobody), and what they say of the clean pictures where that is the target."""
+        if self._is_large(step) or step < self.recipe.task_from * self.recipe.steps:
+            return None, None
+        judge = self.loss.judge(step)
+        if judge is None or self.recipe.target != "clean":
+            return judge, None
+        with torch.no_grad():
+            return judge, self.view.ask(judge, images)
 
     def _y_step(self) -> float:
         """A step of the recipe's range; nothing is drawn where there is only one."""
