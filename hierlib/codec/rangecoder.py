@@ -247,10 +247,22 @@ def _take_values(
     """
     code, width, position = state[CODE], state[RANGE], state[POSITION]
     settled, recent = state[NEEDED], state[RECENT]
+    unknown = (1 << (8 * min(4, position - settled))) - 1
+    floor = code - (recent & unknown)
     done = 0
     while done < len(rows):
         row = rows[done]
         begin, end = begins[row], begins[row + 1]
+        # mostly it is the symbol in the middle of its row, by bytes that were needed before, and none is shifted in
+        middle = begin + max(0, (end - begin - 3) >> 1)
+        unit = width >> PRECISION
+        start, stop = cumulative[middle] * unit, cumulative[middle + 1] * unit
+        settles = start <= floor and floor + unknown < stop and settled <= len(data)
+        if settles and stop - start >= TOP and middle < end - 2:
+            code, floor, width = code - start, floor - start, stop - start
+            out[done], needed[done] = lows[row] + middle - begin, settled
+            done += 1
+            continue
         symbol, c, w, p, n, r = _step(code, width, position, settled, recent, data, cumulative, begin, end)
         if symbol < 0:
             state[STOPPED] = -1 - symbol
@@ -265,6 +277,8 @@ def _take_values(
             c, w, p, n, r = state[CODE], state[RANGE], state[POSITION], state[NEEDED], state[RECENT]
         code, width, position, settled, recent = c, w, p, n, r
         out[done], needed[done] = value, settled
+        unknown = (1 << (8 * min(4, position - settled))) - 1
+        floor = code - (recent & unknown)
         done += 1
     state[CODE], state[RANGE], state[POSITION], state[NEEDED], state[RECENT] = code, width, position, settled, recent
     return done
@@ -338,10 +352,10 @@ class Decoder:
     def take_values(self, rows: np.ndarray, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
         """As many values under rows ``rows`` as are settled.
 
-        Returns them, at most len(rows), and for each the fewest bytes of the stream that settle it (int64 both).
+        Returns them, at most len(rows), and for each the fewest bytes of the stream that settle it (int32 both).
         """
         rows = np.asarray(rows, dtype=np.int64)
-        out, needed = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
+        out, needed = np.empty((2, len(rows)), dtype=np.int32)  # new memory costs as much as the decoding
         count = 0
         if not self.stopped:
             t = tables
