@@ -59,10 +59,12 @@ bench: $(STAMP) ## measure stream, coder, portability, bad streams, speed, train
 measure: $(STAMP) ## make the shipped results that are not there (hours; needs HIERLIB_DATA)
 	OMP_NUM_THREADS=1 $(BIN)/python -m hierlib.evaluation.measure
 	OMP_NUM_THREADS=1 $(BIN)/python -m hierlib.evaluation.confidence
+	OMP_NUM_THREADS=1 $(BIN)/python -m hierlib.evaluation.traits --write
 
-ledger: $(STAMP) ## write the paper's claims, and ours against the other codecs, from data/results into the README
+ledger: $(STAMP) ## write the tables of claims, of ours against the others and of all codecs, from data/results into the README
 	$(BIN)/python -m hierlib.evaluation.ledger --write
 	$(BIN)/python -m hierlib.evaluation.against --write
+	$(BIN)/python -m hierlib.evaluation.overview --write
 
 clean: ## remove .venv, caches and what was built; runs/ stays
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -3,7 +3,7 @@ from evaluation_toys import ByColour, FourBytes, hierarchy, pictures
 
 from hierlib.errors import DataError
 from hierlib.evaluation import evaluate
-from hierlib.views.comparisons import bd_rates, differences, named, prices
+from hierlib.views.comparisons import at_a_glance, bd_rates, differences, named, prices
 
 
 class Blind(FourBytes):
@@ -41,3 +41,13 @@ def test_prices_by_codec(results):
     assert table.loc["blind", "price"] == 0.5
     with pytest.raises(DataError, match="four bytes, blind, fresh"):
         named(results, "slow")
+
+
+def test_at_a_glance(results):
+    codecs = [FourBytes(), Blind(), Fresh()]
+    table = at_a_glance(codecs, results, [pictures([0])[0]])
+    assert table.index.tolist() == ["four bytes", "blind", "fresh"]
+    assert table["empty_bytes"].tolist() == [4, 4, 4]
+    assert table.loc["four bytes", ["encode, times four bytes", "decode, times four bytes"]].tolist() == [1, 1]
+    accuracy = table["thing"].str.split().str[0].astype(float)  # a quarter guessed, half right with the kind, then all
+    assert accuracy["blind"] < accuracy["four bytes"] < 1

@@ -31,6 +31,7 @@ class FreshFile:
     """
 
     name: str
+    cut, portable = "the whole file", True
     default: float
     qualities: tuple[float, ...]  # rising
     side_max: int

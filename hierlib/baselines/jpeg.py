@@ -43,6 +43,8 @@ class ProgressiveJPEG:
     ``Decoded.level`` counts whole scans. A prefix without a byte of the first scan is mid-grey.
     """
 
+    cut, portable = "any byte", True
+
     def __init__(self, quality: int = 75) -> None:
         if not 1 <= quality <= 95:
             raise BudgetError(f"JPEG was asked for quality {quality}: ask for 1 to 95.")
@@ -82,6 +84,7 @@ class BestJPEG(ProgressiveJPEG):
     ``encode`` is quality 75. Not one file for all budgets, so a ceiling of what one progressive JPEG can do.
     """
 
+    cut = "any byte, of a file for each budget"
     QUALITIES = (1, 3, 5, 8, 12, 18, 25, 35, 50, 65, 80, 95)
 
     def __init__(self) -> None:

@@ -66,7 +66,7 @@ class LayeredJPEG2000:
     ``Decoded.level`` counts whole layers, ``Decoded.symbols`` whole packets (0 as long as none has a body).
     """
 
-    name = "jpeg2000"
+    name, cut, portable = "jpeg2000", "a packet", True
 
     def __init__(self, layers: int | None = None, rates: Sequence[float] | None = None) -> None:
         if layers is not None and not 1 <= layers <= 1000:
@@ -115,7 +115,7 @@ class LayeredJPEG2000:
 class FreshJPEG2000(LayeredJPEG2000):
     """A file of one layer for each budget: what JPEG 2000 can do when it need not be progressive."""
 
-    name = "jpeg2000-fresh"
+    name, cut = "jpeg2000-fresh", "a packet, of a file for each budget"
 
     def __init__(self) -> None:
         super().__init__(layers=1)

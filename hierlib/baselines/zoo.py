@@ -32,7 +32,12 @@ CHECK_BYTES = 4
 
 
 class ZooCodec:
-    """A CompressAI model as a codec of whole files. network: ``update()``-d; architecture: its name in the zoo."""
+    """A CompressAI model as a codec of whole files. network: ``update()``-d; architecture: its name in the zoo.
+
+    Not portable: its library takes indices and means from float32 networks, which differ from machine to machine.
+    """
+
+    cut, portable = "the whole file", False
 
     def __init__(self, network: nn.Module, architecture: str, fingerprint: bytes, name: str):
         self.network: Any = network.eval().requires_grad_(False)

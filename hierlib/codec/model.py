@@ -40,7 +40,7 @@ class HierCodec:
     before anything is allocated.
     """
 
-    method = "blocks"
+    method, cut, portable = "blocks", "any byte", True
     networks: type[HierNetwork] = HierNetwork
 
     def __init__(

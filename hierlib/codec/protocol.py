@@ -35,7 +35,11 @@ class Decoded:
 
 @runtime_checkable
 class ProgressiveCodec(Protocol):
-    """Two methods make a codec a member of every comparison."""
+    """Two methods make a codec a member of every comparison.
+
+    It may say of itself, for tables: ``cut``, what a prefix of its file may be to show more than the one before, and
+    ``portable``, whether bytes written on one machine say the same on every other.
+    """
 
     name: str
 

@@ -43,6 +43,19 @@ def mean_over_log_bytes(
     return float((np.diff(grid) * (values[1:] + values[:-1]) / 2).sum() / (end - start))
 
 
+def means_over_log_bytes(results: Results, measure: str, classifier: str | None = None) -> Any:
+    """A series, by picture: its ``mean_over_log_bytes`` between the lowest and the highest budget.
+
+    The mean over pictures is that of their mean curve, and pictures can be resampled. Raises DataError as
+    ``paired_difference`` does for a measure that is not there.
+    """
+    values = _by_picture(results, measure, classifier).sort_index(axis=1)
+    grid = np.log(values.columns.to_numpy(float))
+    step = np.diff(grid)
+    weights = (np.append(step, 0) + np.append(0, step)) / 2 / (grid[-1] - grid[0])  # the trapezoidal rule
+    return values @ weights
+
+
 @dataclass(frozen=True)
 class BDRate:
     """percent: mean difference of bytes at equal accuracy, second against first (-20: the second needs a fifth less).

@@ -20,6 +20,9 @@ from ..files import PACKAGE, shipped
 PEERS = ("jpeg2000", "jpeg-best", "jpeg2000-fresh", "webp-fresh", "avif-fresh", "jxl-fresh")
 # peers on our backbone whose weights ship
 LEARNED = tuple(sorted(p.stem for p in shipped("checkpoints").glob("*.safetensors") if peer(p.stem)))
+# CompressAI's architectures whose weights ship
+ZOO = tuple(sorted(p.stem for p in shipped("checkpoints").glob("zoo*.safetensors")))
+CODECS = ("tiny", *LEARNED, *ZOO, *PEERS)
 SMALL = (32, 64, 128, 192, 256, 384, 512, 1024)  # bytes, at 64x64: up to 2 bits per pixel
 LARGE = (128, 256, 512, 1024, 2048, 4096, 8192)  # bytes, at 224x224 and 227x227: 0.02 to 1.3 bits per pixel
 HELD_OUT = ("mobilenet_v2_1.0", "mobilenet_edgetpu_1.0")  # ImageNet graphs that no training here ever saw
@@ -49,7 +52,7 @@ PLAN = tuple(
         ("imagenet-val227", "imagenet-clip", HELD_OUT, LARGE),
         ("imagenette-woof-224-val", "imagenet-clip", HELD_OUT, LARGE),
     )
-    for codec in ("tiny", *LEARNED, *PEERS)
+    for codec in CODECS
 )
 
 

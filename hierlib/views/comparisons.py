@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from ..evaluation import bd_rate, paired_difference, price_of_progressiveness
+from ..evaluation.overview import mean_accuracies
+from ..evaluation.traits import traits
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..codec.protocol import ProgressiveCodec
     from ..evaluation import Results
 
 
@@ -49,3 +54,22 @@ def prices(results: Sequence[Results], ceiling: str, measure: str = "psnr_db") -
     others = {r.meta["codec"]["name"]: r for r in results if r.meta["codec"]["name"] != ceiling}
     each = {name: price_of_progressiveness(r, single, measure) for name, r in others.items()}
     return pd.concat(each, names=["codec", "row"]).droplevel("row")
+
+
+def at_a_glance(codecs: Sequence[ProgressiveCodec], results: Sequence[Results], pictures: Sequence[Tensor]) -> Any:
+    """A row for each codec: what it is like (``traits``, with times over the first one's on ``pictures``, of equal
+    sides), and by the first classifier mean accuracy over log-bytes at each level, with the half of its 95 % interval.
+    """
+    import pandas as pd
+
+    side = pictures[0].shape[-1]
+    frame = traits(codecs, {side: pictures}, repeats=2).set_index("codec").drop(columns="machine")
+    for what in ("encode", "decode"):
+        spent = frame.pop(f"{what}_{side}_s")
+        frame[f"{what}, times {codecs[0].name}"] = (spent / spent.iloc[0]).round(2)
+    means = pd.concat([mean_accuracies(r)[lambda f: f["classifier"] == f["classifier"].iloc[0]] for r in results])
+    for level, of_level in means.groupby("level", sort=False):
+        of_level = of_level.set_index("codec")
+        half = (of_level["high"] - of_level["low"]) / 2
+        frame[level] = [f"{a:.3f} +- {h:.3f}" for a, h in zip(of_level["accuracy"][frame.index], half[frame.index])]
+    return frame
