@@ -6,16 +6,14 @@ budget) and the README's tables (the coarse level, the classifier that training 
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, HierlibError, refuse
-from ..files import between_marks, shipped
+from ..errors import DataError
+from ..files import shipped
 from .curves import bytes_at, paired_difference
-from .publish import publish
+from .publish import Published
 from .results import Results
 
 if TYPE_CHECKING:
@@ -144,26 +142,12 @@ def _cell(row: Any) -> str:
     return f"{100 * row['difference']:+.1f} ({low} to {high}{some})"
 
 
-def within(readme: str, tables: str) -> str:
-    """The README with ``tables`` between its two marks. Raises DataError if it has not both."""
-    return between_marks(readme, "against", tables)
+def _made() -> tuple[pd.DataFrame, str]:
+    found = from_shipped()
+    return found, markdown(found)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="hierlib.evaluation.against", description="Ours against every other codec.")
-    parser.add_argument("--write", action="store_true", help="write data/results/against.csv and the README's tables")
-    arguments = parser.parse_args(argv)
-    try:
-        found = from_shipped()
-        tables = markdown(found)
-        if arguments.write:
-            publish("against", "results/against.csv", found, tables, "%.6g")
-        print(tables)
-    except HierlibError as error:
-        return refuse(error)
-    return 0
-
+PUBLISHED = Published("against", "results/against.csv", _made)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PUBLISHED.command("Ours against every other codec."))

@@ -7,7 +7,6 @@ table in the README.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import math
 import sys
@@ -16,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, HierlibError, refuse
-from ..files import between_marks, shipped
+from ..errors import DataError
+from ..files import shipped
 from .findings import Found, NotMeasured, Shelf, find
-from .publish import publish
+from .publish import Published
 
 if TYPE_CHECKING:
     from .results import Results
@@ -186,25 +185,12 @@ def from_shipped(codec: str = "tiny") -> list[Row]:
     )
 
 
-def within(readme: str, table: str) -> str:
-    """The README with ``table`` between its two marks. Raises DataError if it has not both."""
-    return between_marks(readme, "ledger", table)
+def _made() -> tuple[Any, str]:
+    rows = from_shipped()
+    return frame(rows), markdown(rows)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="hierlib.evaluation.ledger", description="The paper's claims and ours.")
-    parser.add_argument("--write", action="store_true", help="write data/ledger/ledger.csv and the README's table")
-    arguments = parser.parse_args(argv)
-    try:
-        rows = from_shipped()
-        if arguments.write:
-            publish("ledger", "ledger/ledger.csv", frame(rows), markdown(rows))
-        print(markdown(rows))
-    except HierlibError as error:
-        return refuse(error)
-    return 0
-
+PUBLISHED = Published("ledger", "ledger/ledger.csv", _made, None)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PUBLISHED.command("The paper's claims and ours."))

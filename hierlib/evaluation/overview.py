@@ -6,16 +6,14 @@ the README's table (64x64, the classifier that training never saw). No number is
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, HierlibError, refuse
-from ..files import between_marks, shipped
+from ..errors import DataError
+from ..files import shipped
 from .curves import bootstrap, means_over_log_bytes
-from .publish import publish
+from .publish import Published
 from .results import Results
 
 if TYPE_CHECKING:
@@ -98,28 +96,14 @@ def _cell(row: Any) -> str:
     return f"{100 * row['accuracy']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
 
 
-def within(readme: str, table: str) -> str:
-    """The README with ``table`` between its two marks. Raises DataError if it has not both."""
-    return between_marks(readme, "overview", table)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+def _made() -> tuple[pd.DataFrame, str]:
     import pandas as pd
 
-    parser = argparse.ArgumentParser(prog="hierlib.evaluation.overview", description="Every codec in one table.")
-    parser.add_argument("--write", action="store_true", help="write data/results/overview.csv and the README's table")
-    arguments = parser.parse_args(argv)
-    try:
-        found = from_shipped()
-        table = markdown(found, pd.read_csv(shipped("results", "traits.csv")))
-        if arguments.write:
-            publish("overview", "results/overview.csv", found, table, "%.6g")
-        print(table)
-    except HierlibError as error:
-        return refuse(error)
-    return 0
+    found = from_shipped()
+    return found, markdown(found, pd.read_csv(shipped("results", "traits.csv")))
 
+
+PUBLISHED = Published("overview", "results/overview.csv", _made)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PUBLISHED.command("Every codec in one table."))

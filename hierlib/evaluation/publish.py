@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
+import argparse
 import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..errors import HierlibError, refuse
 from ..files import PACKAGE, between_marks, write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def publish(name: str, csv: str, rows: pd.DataFrame, table: str, float_format: str | None = None) -> None:
-    """Write ``rows`` to ``data/<csv>`` and ``table`` into the README's place called ``name``.
+@dataclass(frozen=True)
+class Published:
+    """name: of the README's place, and of the module; csv: path under ``data/``; make: all rows, and the page."""
 
-    Raises DataError if the README has no such place.
-    """
-    root = PACKAGE.parent
-    text = io.StringIO()
-    rows.to_csv(text, index=False, lineterminator="\n", float_format=float_format)
-    write_bytes(root / "data" / csv, text.getvalue().encode())
-    readme = root / "README.md"
-    write_bytes(readme, between_marks(readme.read_text(encoding="utf-8"), name, table).encode())
+    name: str
+    csv: str
+    make: Callable[[], tuple[pd.DataFrame, str]]
+    float_format: str | None = "%.6g"
+
+    def within(self, readme: str, page: str) -> str:
+        """The README with ``page`` between its two marks. Raises DataError if it has not both."""
+        return between_marks(readme, self.name, page)
+
+    def write(self, rows: pd.DataFrame, page: str) -> None:
+        """Both into place. Raises DataError if the README has no such place."""
+        root = PACKAGE.parent
+        readme = root / "README.md"
+        told = self.within(readme.read_text(encoding="utf-8"), page)
+        text = io.StringIO()
+        rows.to_csv(text, index=False, lineterminator="\n", float_format=self.float_format)
+        write_bytes(root / "data" / self.csv, text.getvalue().encode())
+        write_bytes(readme, told.encode())
+
+    def command(self, what: str, argv: Sequence[str] | None = None) -> int:
+        """The command line ``python -m hierlib.evaluation.<name> [--write]``; returns the exit code."""
+        parser = argparse.ArgumentParser(prog=f"hierlib.evaluation.{self.name}", description=what)
+        parser.add_argument("--write", action="store_true", help=f"write data/{self.csv} and the README's table")
+        arguments = parser.parse_args(argv)
+        try:
+            rows, page = self.make()
+            if arguments.write:
+                self.write(rows, page)
+            print(page)
+        except HierlibError as error:
+            return refuse(error)
+        return 0
