@@ -1,4 +1,4 @@
-"""Train a peer whose networks or losses are its own (ProgDTD, EfficientPIC), as long and on the same pictures as ours.
+"""Train a peer whose networks or losses are its own (ProgDTD, DeepHQ, ..), as long and on the same pictures as ours.
 
 The peer's file says what an update looks at (``Lessons``) and which networks a stage trains; rate, squared error, task
 loss, optimisers, schedule and checkpoints are the trainer's.
@@ -81,7 +81,7 @@ class PeerTask(CodecTask):
         for number, shown in enumerate(self.likelihoods.shown(self.view, images, stage), 1):  # type: ignore[arg-type]
             bits = shown.bits.mean()
             mse = ((shown.x_hat - images) ** 2).mean() * 255**2
-            loss = loss + bits / images[0, 0].numel() + shown.share * r.lam[shown.lam] * mse
+            loss = loss + bits / images[0, 0].numel() + shown.share * r.lam[shown.lam] / shown.y_step**2 * mse
             log |= {f"{size}bytes_{number}": bits.item() / 8, f"{size}mse_{number}": mse.item()}
             if judge is not None and shown.share:
                 logits = self.view.ask(judge, shown.x_hat.clamp(0, 1))
@@ -152,4 +152,10 @@ _family(
     replace(MICRO, blocks=(28, 56), delta_dim=0),
     (0.6, 0.25, 0.15),
     lam=(2.75e-3, *(2e-2,) * 4),  # of base and top, each at half a share; 7.3 times apart, as in the paper
+)
+_family(
+    "deephq",
+    replace(TINY, blocks=(160,), delta_dim=0),
+    replace(MICRO, blocks=(56,), delta_dim=0),
+    (0.1, 0.6, 0.3),
 )
