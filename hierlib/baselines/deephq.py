@@ -70,6 +70,8 @@ class Ladder(nn.Module):
     def __init__(self, M: int):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(LEVELS, M))
+        with torch.no_grad():  # then these split at the levels where the others do not: BASES fall by about 2^0.5
+            self.scale[0, 1::2] = 2**0.5
         self.fall = nn.Parameter(torch.full((LEVELS, M), math.log(math.expm1(FIRST_FALL))))
         self.register_buffer("bases", torch.tensor(BASES)[:, None], persistent=False)
 

@@ -137,6 +137,8 @@ def _family(method: str, tiny: CodecConfig, micro: CodecConfig, stages: tuple[fl
 PEERS: dict[str, PeerRecipe] = {}
 EXPECT = {  # a step: processor time on one thread beside 0.3 to 0.5 s of trits64-start, without the task loss
     "progdtd": "Seen: 0.4 s a step on one thread. Groups of z and y in turns, both tails dropped.",
+    "deephq": "Seen: 0.33 to 0.38 s a step on one thread; plonq64-rd 0.33 s. The finest step, all steps, masks: 10, 60 "
+    "and 30 % of the run that follows -start.",
     "efficientpic": "Seen: 0.55 s a step on one thread in the first stage, 0.25 in the other two (60, 25, 15 % of the "
     "run that follows -start).",
 }
