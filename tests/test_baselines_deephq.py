@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 
+import deephq_reference
 import numpy as np
 import pytest
 import torch
-from peer_toys import peer_codec, untrained
+from peer_toys import exported, peer_codec, untrained
 from scipy.stats import norm, truncnorm
 
 from hierlib.baselines import steps
@@ -288,3 +289,16 @@ def test_more_bits_for_less_error_with_every_level(image: torch.Tensor) -> None:
     with torch.no_grad():
         bits = [lessons.at(network, image[None], level).bits.item() for level in range(LEVELS)]
     assert bits == sorted(set(bits))
+
+
+def test_a_stranger_reads_the_same(codec: DeepHQ, image: torch.Tensor) -> None:
+    """A decoder written from FORMAT.md, at a few cuts: every symbol that is settled, and what is shown."""
+    tensors, about = exported("deephq")
+    stream = codec.encode(image)
+    for cut in (3, 40, 90, 250, len(stream)):
+        symbols, y_hat = deephq_reference.decode(stream[:cut], tensors, about)
+        blocks = codec.decoder().feed(stream[:cut]).blocks
+        assert symbols == (blocks[0].q.tolist() if blocks else [])
+        if y_hat is not None:
+            assert np.abs(blocks[0].values() - y_hat).max() < 1e-6
+    assert len(symbols) == blocks[0].size

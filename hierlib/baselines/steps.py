@@ -72,23 +72,23 @@ def part(number: Integers, low: Integers, high: Integers, count: Integers) -> tu
 
 @lru_cache(maxsize=1)
 def normal_sums() -> np.ndarray:
-    """(CELLS * REACH + 1,) mass of a standard Gaussian between 0 and each place, the last one 2^39: Simpson's rule, in
+    """(CELLS * REACH + 1,) mass of a standard Gaussian between 0 and each place, the last one 2^39: Boole's rule, in
     integers of 96 fractional bits.
     """
     bits = 96
-    x = (1 << bits) // (8 * CELLS**2)  # delta^2 / 2, delta being half a cell
+    x = (1 << bits) // (32 * CELLS**2)  # delta^2 / 2, delta being a quarter of a cell
     ratio, term, count = 0, 1 << bits, 0
     while term:  # exp(-x) by its series
         ratio += -term if count % 2 else term
         count += 1
         term = (term * x >> bits) // count
     square, density = ratio * ratio >> bits, [1 << bits]
-    for _ in range(2 * CELLS * REACH):  # exp(-(k + 1)^2 x) = exp(-k^2 x) exp(-(2k + 1) x)
+    for _ in range(4 * CELLS * REACH):  # exp(-(k + 1)^2 x) = exp(-k^2 x) exp(-(2k + 1) x)
         density.append(density[-1] * ratio >> bits)
         ratio = ratio * square >> bits
     sums = [0]
-    for at in range(0, 2 * CELLS * REACH, 2):
-        sums.append(sums[-1] + density[at] + 4 * density[at + 1] + density[at + 2])
+    for at in range(0, 4 * CELLS * REACH, 4):
+        sums.append(sums[-1] + sum(w * d for w, d in zip((7, 32, 12, 32, 7), density[at : at + 5])))
     return np.array([(each << HALF_BITS) // sums[-1] for each in sums], dtype=np.int64)
 
 
