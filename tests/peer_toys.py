@@ -15,7 +15,7 @@ from hierlib.codec.model import HierCodec
 from hierlib.codec.network import HierNetwork
 from hierlib.images.shapes import shapes
 
-BLOCKS = {"progdtd": (14, 28, 42, 56), "efficientpic": (28, 56)}
+BLOCKS = {"progdtd": (14, 28, 42, 56), "efficientpic": (28, 56), "deephq": (56,)}
 
 
 @lru_cache(maxsize=8)
@@ -27,7 +27,11 @@ def untrained(method: str, seed: int = 0) -> tuple[HierNetwork, Lessons]:
     network, lessons = make.networks(config), make.lessons(config.N_hyper)
     network.start_from(shapes(60, seed=seed).batch(range(60)))
     with torch.no_grad():  # spread log sigma: an untrained head is nearly flat, and y wider than it says
-        if method == "progdtd":
+        if method == "deephq":  # and masks that leave something out at every level
+            network.entropy.ladder.scale.uniform_(0.7, 1.4)
+            network.entropy.importance[-1].weight.normal_(0, 1.5)
+            network.entropy.ladder.fall.add_(1.5)
+        if method in ("progdtd", "deephq"):
             network.entropy.parameters_net.head.weight.mul_(6)
             network.entropy.parameters_net.head.bias[: config.M].add_(1.5)
         else:

@@ -1,4 +1,4 @@
-"""The peers that walk otherwise (ProgDTD, EfficientPIC): what every stream of theirs must do, cut or damaged."""
+"""Peers with networks of their own (ProgDTD, EfficientPIC, DeepHQ): what every stream must do, cut or damaged."""
 
 from __future__ import annotations
 
@@ -69,6 +69,7 @@ def test_no_cut_has_a_wrong_symbol(codec: HierCodec, stream: bytes) -> None:
         assert [len(block.q) for block in part.blocks] == withheld
 
 
+@pytest.mark.parametrize("method", ["progdtd", "efficientpic"], indirect=True)
 def test_the_whole_stream_is_the_latent_rounded_about_its_means(codec: HierCodec, stream: bytes) -> None:
     received = codec.decoder().feed(stream)
     y = codec.network.analyse(shapes(3, seed=5)[1][None])[0].double().numpy()
@@ -122,12 +123,15 @@ def test_likelihoods_of_training_are_the_bytes_of_the_stream(method: str, codec:
     image = 0.5 + 0.4 * (shapes(3, seed=5)[1] - 0.5)
     bits = [shown.bits.item() for shown in every_end(method, network, lessons, image)]
     ends = np.array(codec.level_ends(codec.encode(image)))
-    wanted = {"progdtd": ends, "efficientpic": ends[[1, 3]]}[method] - 6 - np.arange(1, len(bits) + 1)
+    checks = 1 if method == "deephq" else np.arange(1, len(bits) + 1)
+    wanted = (ends[[1, 3]] if method == "efficientpic" else ends) - 6 - checks
     assert np.array(bits) / 8 == pytest.approx(wanted, rel=0.04, abs=3)
 
 
 def every_end(method: str, network, lessons, image: torch.Tensor) -> list:  # type: ignore[no-untyped-def]
     """What training shows of a picture that is kept up to each group, or of the base and of all."""
+    if method == "deephq":
+        return [lessons.at(network, image[None], level) for level in range(8)]
     if method == "efficientpic":
         base, rest = lessons.shown(network, image[None], 0)
         z_bits = lessons.hyper(network.h_a(network.analyse(image[None])))[1].sum()

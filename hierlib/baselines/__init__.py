@@ -8,7 +8,7 @@ the path of others.
 >>> sorted(baselines.KNOWN)
 ['avif-fresh', 'jpeg', 'jpeg-best', 'jpeg2000', 'jpeg2000-fresh', 'jxl-fresh', 'webp-fresh', 'zoo']
 >>> sorted(baselines.METHODS)
-['ctc', 'dpict', 'efficientpic', 'picm', 'plonq', 'progdtd']
+['ctc', 'deephq', 'dpict', 'efficientpic', 'picm', 'plonq', 'progdtd']
 >>> baselines.load("jpeg-50").name
 'jpeg-50'
 """
@@ -38,6 +38,7 @@ KNOWN = {
 }
 METHODS = {
     "ctc": "DPICT with networks that say what the next trits are, and where y lies (Jeon et al. 2023)",
+    "deephq": "eight learned steps a channel, intervals that shrink, chosen elements only (Lee et al. 2024)",
     "dpict": "trit planes, the most distortion for a bit first (Lee et al. 2022)",
     "efficientpic": "base and top latent, the top's largest sigma first, known from the base (Presta et al. 2025)",
     "picm": "trit planes, the largest sigma first, trained for a classifier (Kim et al. 2025)",
@@ -64,13 +65,14 @@ def methods() -> dict[str, type[HierCodec]]:
     """What weights may be of, by the name in their file: ours, and each of ``METHODS``."""
     from ..codec.model import HierCodec
     from .ctc import CTC
+    from .deephq import DeepHQ
     from .dpict import DPICT
     from .efficientpic import EfficientPIC
     from .picm import PICM
     from .plonq import PLONQ
     from .progdtd import ProgDTD
 
-    return {each.method: each for each in (HierCodec, DPICT, CTC, PICM, PLONQ, ProgDTD, EfficientPIC)}
+    return {each.method: each for each in (HierCodec, DPICT, CTC, PICM, PLONQ, ProgDTD, EfficientPIC, DeepHQ)}
 
 
 def load_weights(name: str | Path, device: str = "cpu") -> HierCodec:

@@ -71,9 +71,21 @@ class Block:
         """Rows of the next symbols, of as many as are known before one of them is received; none once complete."""
         return self.rows[len(self.q) :]
 
+    def rows_of(self, tables: Tables) -> Tables:
+        """Whose rows ``next_rows`` are: the codec's, unless a block makes its own."""
+        return tables
+
+    def quantised(self, residual: np.ndarray) -> np.ndarray:
+        """y - mu (C, h, w) float64 -> (n,) the integers that ``next_symbols`` is asked with, in flat order."""
+        return quantised_values(residual).ravel()
+
     def next_symbols(self, values: np.ndarray) -> np.ndarray:
         """What an encoder puts under ``next_rows``. values: (n,) integers, round(y - mu), in flat order."""
         return values[self.order[len(self.q) :]]
+
+    def ideal_bits(self, tables: Tables) -> float:
+        """Of the symbols received, under the integer tables; ``tables`` as in ``rows_of``."""
+        return tables.ideal_bits(self.q, self.rows)
 
     def receive(self, q: np.ndarray, needed_bytes: np.ndarray) -> None:
         """The first of the next symbols. Raises BitstreamError where they are none that an encoder writes."""
@@ -97,6 +109,7 @@ class Block:
 
 
 Record = Callable[[np.ndarray, np.ndarray], Block]  # index, mu -> a block of which nothing is received
+Integers = Callable[[Tensor, Tensor], tuple[np.ndarray, np.ndarray, np.ndarray]]  # as ``integers``
 
 
 class Check:
@@ -131,7 +144,8 @@ def quantised_values(residual: np.ndarray) -> np.ndarray:
 class EncodingCoder:
     """Pushes each block of y, a (1, M, h, w) tensor, to an Encoder.
 
-    ``blocks`` keeps what was pushed, ``parameters`` the (log_sigma, mu) of each.
+    ``blocks`` keeps what was pushed, ``parameters`` the (log_sigma, mu) of each. A peer whose index says more than the
+    scale has ``integers`` of its own, and ``index_bits`` for its exceptions.
     """
 
     def __init__(
@@ -140,25 +154,27 @@ class EncodingCoder:
     ):  # fmt: skip
         self.y, self.slices, self.tables, self.encoder, self.check = y, slices, tables, encoder, check
         self.record = record
+        self.integers: Integers = integers
+        self.index_bits = INDEX_BITS
         self.blocks: list[Block] = []
         self.parameters: list[tuple[Tensor, Tensor]] = []
 
     @property
     def ideal_bits(self) -> float:
         """Of all symbols so far, under the integer tables."""
-        return sum(self.tables.ideal_bits(block.q, block.rows) for block in self.blocks)
+        return sum(block.ideal_bits(self.tables) for block in self.blocks)
 
     def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> Tensor:
         low, high = self.slices[block]
-        index, grid, near = integers(log_sigma, mu)
+        index, grid, near = self.integers(log_sigma, mu)
         self._write_exceptions(index, grid, near)
         self.encoder.put_bits(self.check.add(index, grid), CHECK_BITS)
         y = self.y[0, low:high].detach().cpu().numpy().astype(np.float64)
         part = self.record(index, grid)
-        values = quantised_values(y - grid / MU_GRID).ravel()
+        values = part.quantised(y - grid / MU_GRID)
         while len(rows := part.next_rows()):
             q = part.next_symbols(values)
-            self.encoder.put_values(q, rows, self.tables)
+            self.encoder.put_values(q, rows, part.rows_of(self.tables))
             part.receive(q, q)  # the bytes that each needs are known when they are all written
         self.check.add(part.q)
         self.blocks.append(part)
@@ -174,15 +190,20 @@ class EncodingCoder:
         self.encoder.put_bits(len(places), COUNT_BITS)
         for place in places:
             self.encoder.put_bits(int(place), PLACE_BITS)
-            self.encoder.put_bits(int(index.flat[place]), INDEX_BITS)
+            self.encoder.put_bits(int(index.flat[place]), self.index_bits)
             self.encoder.put_bits(int(grid.flat[place]) + MU_LIMIT, MU_BITS)
 
 
 class DecodingCoder:
-    """Pops from a Decoder what is settled; ``blocks`` keeps what was received. Goes on where it stopped."""
+    """Pops from a Decoder what is settled; ``blocks`` keeps what was received. Goes on where it stopped.
+
+    ``integers``, ``index_bits``: as in EncodingCoder.
+    """
 
     def __init__(self, tables: Tables, decoder: Decoder, check: Check, record: Record = Block.of):
         self.tables, self.decoder, self.check, self.record = tables, decoder, check, record
+        self.integers: Integers = integers
+        self.index_bits = INDEX_BITS
         self.blocks: list[Block] = []
 
     @property
@@ -192,13 +213,13 @@ class DecodingCoder:
 
     def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> Tensor | None:
         if block == len(self.blocks):
-            index, grid, _ = integers(log_sigma, mu)
+            index, grid, _ = self.integers(log_sigma, mu)
             self.blocks.append(self.record(index, grid))
         if self.blocks[block].begun_bytes is None:
             self._begin(block)
         part = self.blocks[block]
         while part.begun_bytes is not None and len(rows := part.next_rows()):
-            q, needed = self.decoder.take_values(rows, self.tables)
+            q, needed = self.decoder.take_values(rows, part.rows_of(self.tables))
             part.receive(q, needed)
             if len(q) < len(rows):
                 break
@@ -237,7 +258,7 @@ class DecodingCoder:
         if count is not None and count > index.size:
             raise BitstreamError("A block lists more exceptions than it has symbols: the stream is damaged.")
         for _ in range(count or 0):
-            place, row = self.decoder.take_bits(PLACE_BITS), self.decoder.take_bits(INDEX_BITS)
+            place, row = self.decoder.take_bits(PLACE_BITS), self.decoder.take_bits(self.index_bits)
             mu = self.decoder.take_bits(MU_BITS)
             if place is None or row is None or mu is None:
                 return False

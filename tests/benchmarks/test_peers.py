@@ -14,6 +14,7 @@ from timing import seconds
 
 import hierlib
 from hierlib import baselines
+from hierlib.baselines.deephq import DeepHQ
 from hierlib.baselines.trits import TritPlanes
 from hierlib.codec.coders import Block
 from hierlib.codec.model import HierCodec
@@ -45,8 +46,8 @@ def codec(request: pytest.FixtureRequest) -> HierCodec:
 
 
 def test_a_thousand_random_cuts_have_no_wrong_symbol(codec: HierCodec, pictures: list[torch.Tensor]) -> None:
-    """Each prefix is decoded from nothing, against the symbols that the encoder's side has (trit planes: the digits of
-    round(y - mu)), or has read back from the whole stream.
+    """Each prefix is decoded from nothing, against the symbols of y - mu as the encoder's side has them; of walks with
+    several blocks against the whole stream, which the encoder has read back.
     """
     random = np.random.default_rng(0)
     wrong = symbols = 0
@@ -54,8 +55,8 @@ def test_a_thousand_random_cuts_have_no_wrong_symbol(codec: HierCodec, pictures:
         stream = codec.encode(image)
         whole = codec.decoder().feed(stream).blocks
         truth = [part.q for part in whole]
-        if isinstance(codec, TritPlanes):
-            truth = [_digits(codec, image, whole[0])]
+        if isinstance(codec, TritPlanes | DeepHQ):
+            truth = [_symbols(codec, image, whole[0])]
         for cut in random.integers(0, len(stream), CUTS // len(pictures)):
             for number, part in enumerate(codec.decoder().feed(stream[:cut]).blocks):
                 wrong += int((part.q != truth[number][: len(part.q)]).sum())
@@ -64,15 +65,17 @@ def test_a_thousand_random_cuts_have_no_wrong_symbol(codec: HierCodec, pictures:
     assert wrong == 0
 
 
-def _digits(codec: TritPlanes, image: torch.Tensor, whole: Block) -> np.ndarray:
-    """What an encoder sends of the picture; ``whole``, decoded, is to be exactly its round(y - mu)."""
+def _symbols(codec: TritPlanes | DeepHQ, image: torch.Tensor, whole: Block) -> np.ndarray:
+    """What an encoder sends of the picture; ``whole``, decoded, is to be exactly that (trits: round(y - mu))."""
     y = codec.network.analyse(image[None])[0].double().numpy()
-    v = np.rint(y - whole.mu / 256).astype(np.int64)
-    assert np.array_equal(whole.values(), v + whole.mu / 256)
     truth = codec.record(whole.index, whole.mu)
+    values = truth.quantised(y - whole.mu / 256)
     while len(truth.next_rows()):
-        digits = truth.next_symbols(v.ravel())
-        truth.receive(digits, digits)
+        symbols = truth.next_symbols(values)
+        truth.receive(symbols, symbols)
+    assert np.array_equal(whole.values(), truth.values())
+    if isinstance(codec, TritPlanes):
+        assert np.array_equal(whole.values(), values.reshape(y.shape) + whole.mu / 256)
     return truth.q
 
 
