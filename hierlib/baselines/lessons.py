@@ -14,13 +14,14 @@ from ..codec.network import HierNetwork
 
 class Shown(NamedTuple):
     """x_hat (B, 3, H, W), not clamped; bits (B,) that this cut pays for; lam: which of the recipe's lambdas weighs the
-    error; share: of the batch's loss that error and task of this cut make.
+    error; share: of the batch's loss that error and task of this cut make; beside: what else its loss has.
     """
 
     x_hat: Tensor
     bits: Tensor
     lam: int = 0
     share: float = 1.0
+    beside: Tensor | float = 0.0
 
 
 class Lessons(Likelihoods):
