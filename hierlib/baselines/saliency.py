@@ -123,7 +123,7 @@ class LimitNetNetwork(HierNetwork):
     """A small encoder and a decoder twenty times as large (TINY's widths), with the linear path beside both."""
 
     stride = STRIDE
-    entropy: ScoredPath  # type: ignore[assignment]
+    entropy: ScoredPath
 
     def __init__(self, config: CodecConfig):
         nn.Module.__init__(self)

@@ -139,6 +139,8 @@ EXPECT = {  # a step: processor time on one thread beside 0.3 to 0.5 s of trits6
     "progdtd": "Seen: 0.4 s a step on one thread. Groups of z and y in turns, both tails dropped.",
     "efficientpic": "Seen: 0.55 s a step on one thread in the first stage, 0.25 in the other two (60, 25, 15 % of the "
     "run that follows -start).",
+    "limitnet": "Seen: 0.14 s a step on one thread. Tail drop, then the saliency, then as before; limitnet64 asks the "
+    "classifier in the third stage (10, 30, 60 % of the run that follows -start).",
 }
 _family(
     "progdtd",
