@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from fractions import Fraction
 
+import format_reference as reference
 import numpy as np
 import pytest
 import torch
@@ -91,6 +93,50 @@ def test_what_is_missing_is_zero_and_what_came_is_one_of_64_values(codec: LimitN
         there = np.zeros(whole.size, dtype=bool)
         there[block.order[: len(block.q)]] = True
         assert np.array_equal(block.values().ravel(), np.where(there, whole.ravel(), 0))
+
+
+def read_by_a_stranger(prefix: bytes) -> tuple[list[int], np.ndarray]:
+    """FORMAT.md's section 9 and nothing else, in plain integers: q by coding order, and y_hat."""
+    tensors = {name: tensor.numpy() for name, tensor in exported("limitnet")[0].items()}
+    rows_y, rows_z = reference.table(tensors, "y"), reference.table(tensors, "z")
+    height, width, at, _ = reference.header(prefix) or (0, 0, 0, b"")
+    coder, h, w = reference.RangeDecoder(prefix[at:]), 8 * -(-height // 64), 8 * -(-width // 64)
+    z = [reference.value(coder, *rows_z[0]) for _ in range(64)]
+    level = [[0] * 8 for _ in range(8)]
+    for i, difference in enumerate(z):
+        row, column = divmod(i, 8)
+        before = level[row][column - 1] if column else level[row - 1][0] if row else 16
+        level[row][column] = before + difference
+    assert coder.bits(8) == reference.crc(0, [height, width], z) & 255
+    rank = reference.spread(h, w)
+
+    def key(element: int) -> tuple[int, int, int]:
+        c, place = divmod(element, h * w)
+        row, column = divmod(place, w)
+        return -(5 * level[8 * row // h][8 * column // w] + 31 * (M - c)), c, rank[place]
+
+    q: list[int] = []
+    y_hat = np.zeros(M * h * w)
+    centre, log_step = (tensors[f"network.entropy.{name}"].ravel().tolist() for name in ("centre", "log_step"))
+    for element in sorted(range(M * h * w), key=key):
+        c = element // (h * w)
+        try:
+            q.append(reference.value(coder, *rows_y[c]))
+        except reference.Missing:
+            break
+        y_hat[element] = centre[c] + math.exp(log_step[c]) * (q[-1] - 32)
+    return q, y_hat.reshape(M, h, w)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (70, 20)])
+def test_a_stranger_reads_the_same_from_the_written_format(codec: LimitNet, size: tuple[int, int]) -> None:
+    image = shapes(3, seed=5)[1][:, :, : size[1]].repeat(1, 2, 1)[:, : size[0]]
+    stream = codec.encode(image)
+    for cut in (len(stream) // 3, len(stream)):
+        q, y_hat = read_by_a_stranger(stream[:cut])
+        block = codec.decoder().feed(stream[:cut]).blocks[0]
+        assert block.q.tolist() == q
+        assert np.allclose(block.values(), y_hat, rtol=1e-12, atol=1e-12)
 
 
 def test_a_picture_beyond_the_range_is_clamped_to_it(codec: LimitNet) -> None:
