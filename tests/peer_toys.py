@@ -15,7 +15,8 @@ from hierlib.codec.model import HierCodec
 from hierlib.codec.network import HierNetwork
 from hierlib.images.shapes import shapes
 
-BLOCKS = {"progdtd": (14, 28, 42, 56), "efficientpic": (28, 56), "deephq": (56,)}
+BLOCKS = {"progdtd": (14, 28, 42, 56), "efficientpic": (28, 56), "deephq": (56,), "limitnet": (12,)}
+PRIORS = {"limitnet": 13}  # of z; MICRO's where it is not said
 
 
 @lru_cache(maxsize=8)
@@ -23,7 +24,7 @@ def untrained(method: str, seed: int = 0) -> tuple[HierNetwork, Lessons]:
     """Networks and likelihoods; leave them as they are."""
     torch.manual_seed(seed)
     make = baselines.methods()[method]
-    config = replace(MICRO, blocks=BLOCKS[method], delta_dim=0)
+    config = replace(MICRO, blocks=BLOCKS[method], delta_dim=0, N_hyper=PRIORS.get(method, MICRO.N_hyper))
     network, lessons = make.networks(config), make.lessons(config.N_hyper)
     network.start_from(shapes(60, seed=seed).batch(range(60)))
     with torch.no_grad():  # spread log sigma: an untrained head is nearly flat, and y wider than it says
@@ -34,6 +35,8 @@ def untrained(method: str, seed: int = 0) -> tuple[HierNetwork, Lessons]:
         if method in ("progdtd", "deephq"):
             network.entropy.parameters_net.head.weight.mul_(6)
             network.entropy.parameters_net.head.bias[: config.M].add_(1.5)
+        elif method == "limitnet":
+            network.h_a.leave.weight.normal_(0, 1.0)  # it starts at zero: all places alike
         else:
             network.entropy.rem.leave.weight.normal_(0, 0.05)
             for each in (*network.entropy.base, *network.entropy.top):

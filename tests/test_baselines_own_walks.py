@@ -1,4 +1,4 @@
-"""Peers with networks of their own (ProgDTD, EfficientPIC, DeepHQ): what every stream must do, cut or damaged."""
+"""Peers that walk otherwise (ProgDTD, EfficientPIC, DeepHQ, LimitNet): what their streams must do, cut or damaged."""
 
 from __future__ import annotations
 
@@ -75,8 +75,13 @@ def test_the_whole_stream_is_the_latent_rounded_about_its_means(codec: HierCodec
     y = codec.network.analyse(shapes(3, seed=5)[1][None])[0].double().numpy()
     kept = [*received.blocks[: len(codec.network.config.blocks)], *received.blocks[-1:]]
     y_hat = np.concatenate([block.values() for block in kept])[: len(y)]
-    assert np.abs(y_hat - y).max() <= 0.5 + 1e-6
-    assert np.array_equal(y_hat * MU_GRID, np.rint(y_hat * MU_GRID))
+    if codec.method == "limitnet":  # a step of each channel's own, and a range that the picture may leave
+        path = codec.network.entropy
+        q = torch.round(path.position(torch.from_numpy(y)))
+        assert np.array_equal(y_hat, path.values(q).numpy())
+    else:
+        assert np.abs(y_hat - y).max() <= 0.5 + 1e-6
+        assert np.array_equal(y_hat * MU_GRID, np.rint(y_hat * MU_GRID))
     assert codec.decode(stream).symbols == codec.decode(stream).symbols_total == y.size
 
 
@@ -124,7 +129,7 @@ def test_likelihoods_of_training_are_the_bytes_of_the_stream(method: str, codec:
     bits = [shown.bits.item() for shown in every_end(method, network, lessons, image)]
     ends = np.array(codec.level_ends(codec.encode(image)))
     checks = 1 if method == "deephq" else np.arange(1, len(bits) + 1)
-    wanted = (ends[[1, 3]] if method == "efficientpic" else ends) - 6 - checks
+    wanted = {"efficientpic": ends[1::2]}.get(method, ends) - 6 - checks
     assert np.array(bits) / 8 == pytest.approx(wanted, rel=0.04, abs=3)
 
 
@@ -137,8 +142,8 @@ def every_end(method: str, network, lessons, image: torch.Tensor) -> list:  # ty
         z_bits = lessons.hyper(network.h_a(network.analyse(image[None])))[1].sum()
         return [base, rest._replace(bits=rest.bits + base.bits - z_bits)]
     shown = []
-    for group in range(4):
-        share = (BLOCKS[method][group] - 0.5) / 56
+    for end in BLOCKS[method]:
+        share = (end - 0.5) / BLOCKS[method][-1]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch, "rand", lambda *size, share=share, **_: torch.full(size, share))
             shown += lessons.shown(network, image[None], 0)
@@ -163,6 +168,8 @@ def test_damage_gives_a_picture_or_a_sentence(codec: HierCodec, stream: bytes) -
 
 def test_a_machine_that_disagrees_is_found_before_a_symbol_is_misread(codec: HierCodec, stream: bytes) -> None:
     """Scales off by a hundredth: the check before the block says so."""
+    if codec.method == "limitnet":
+        pytest.skip("its decoder computes no scale: order and rows come from whole numbers in the stream")
     other = peer_codec(codec.method)
     other.network.entropy.h_s[-1].bias.add_(0.01)
     with pytest.raises(BitstreamError, match="does not match"):

@@ -288,7 +288,7 @@ def test_adopting_halves_a_file_and_changes_only_the_last_digits(folder: Path, c
         assert torch.allclose(value, after[key], rtol=1e-3, atol=1e-6)
     assert weights.read(of_peer)[1]["method"] == "dpict"
     assert main(["trits", str(of_backbone), "-o", str(folder / "no.safetensors")]) == 2
-    assert "there are ctc, deephq, dpict, efficientpic, picm, plonq, progdtd" in capsys.readouterr().err
+    assert "there are ctc, deephq, dpict, efficientpic, limitnet, picm, plonq, progdtd" in capsys.readouterr().err
     assert main(["plonq", str(of_backbone), "-o", str(folder / "full.safetensors"), "--full"]) == 0
     assert (folder / "full.safetensors").stat().st_size > of_peer.stat().st_size * 1.3
 

@@ -8,7 +8,7 @@ the path of others.
 >>> sorted(baselines.KNOWN)
 ['avif-fresh', 'jpeg', 'jpeg-best', 'jpeg2000', 'jpeg2000-fresh', 'jxl-fresh', 'webp-fresh', 'zoo']
 >>> sorted(baselines.METHODS)
-['ctc', 'deephq', 'dpict', 'efficientpic', 'picm', 'plonq', 'progdtd']
+['ctc', 'deephq', 'dpict', 'efficientpic', 'limitnet', 'picm', 'plonq', 'progdtd']
 >>> baselines.load("jpeg-50").name
 'jpeg-50'
 """
@@ -41,10 +41,12 @@ METHODS = {
     "deephq": "eight learned steps a channel, intervals that shrink, chosen elements only (Lee et al. 2024)",
     "dpict": "trit planes, the most distortion for a bit first (Lee et al. 2022)",
     "efficientpic": "base and top latent, the top's largest sigma first, known from the base (Presta et al. 2025)",
+    "limitnet": "a small encoder; early channels and salient places first (Hojjat et al. 2024)",
     "picm": "trit planes, the largest sigma first, trained for a classifier (Kim et al. 2025)",
     "plonq": "three nested quantisation steps, the largest sigma first (Lu et al. 2021)",
     "progdtd": "channel by channel, z and y in turns, trained with both tails dropped (Hojjat et al. 2023)",
 }
+APART = ("limitnet",)  # made for weak senders: figures and tables of rates leave them out, views/senders.py has them
 
 
 class CodecError(HierlibError):
@@ -61,6 +63,15 @@ def peer(name: str) -> bool:
     return name.partition("-")[0] in METHODS
 
 
+def apart(name: str) -> bool:
+    """Whether ``name`` is one of weights, shipped or trained here, of a method that is not compared by its rates.
+
+    >>> [apart(name) for name in ("limitnet-task", "limitnet64-rd", "progdtd-task")]
+    [True, True, False]
+    """
+    return any(method in name for method in APART)
+
+
 def methods() -> dict[str, type[HierCodec]]:
     """What weights may be of, by the name in their file: ours, and each of ``METHODS``."""
     from ..codec.model import HierCodec
@@ -68,11 +79,13 @@ def methods() -> dict[str, type[HierCodec]]:
     from .deephq import DeepHQ
     from .dpict import DPICT
     from .efficientpic import EfficientPIC
+    from .limitnet import LimitNet
     from .picm import PICM
     from .plonq import PLONQ
     from .progdtd import ProgDTD
 
-    return {each.method: each for each in (HierCodec, DPICT, CTC, PICM, PLONQ, ProgDTD, EfficientPIC, DeepHQ)}
+    learned = (HierCodec, DPICT, CTC, PICM, PLONQ, ProgDTD, EfficientPIC, DeepHQ, LimitNet)
+    return {each.method: each for each in learned}
 
 
 def load_weights(name: str | Path, device: str = "cpu") -> HierCodec:

@@ -15,7 +15,7 @@ from ..codec.network import HierNetwork
 class Shown(NamedTuple):
     """x_hat (B, 3, H, W), not clamped; bits (B,) that this cut pays for; lam: which of the recipe's lambdas weighs the
     error; share: of the batch's loss that error and task of this cut make; y_step: of a quantiser with many steps, as
-    in a recipe, lambda / y_step^2 weighs the error.
+    in a recipe, lambda / y_step^2 weighs the error; beside: what else its loss has.
     """
 
     x_hat: Tensor
@@ -23,6 +23,7 @@ class Shown(NamedTuple):
     lam: int = 0
     share: float = 1.0
     y_step: float = 1.0
+    beside: Tensor | float = 0.0
 
 
 class Lessons(Likelihoods):

@@ -170,16 +170,19 @@ class EncodingCoder:
         self._write_exceptions(index, grid, near)
         self.encoder.put_bits(self.check.add(index, grid), CHECK_BITS)
         y = self.y[0, low:high].detach().cpu().numpy().astype(np.float64)
+        self.parameters.append((log_sigma, mu))
         part = self.record(index, grid)
-        values = part.quantised(y - grid / MU_GRID)
+        return self._push(part, part.quantised(y - grid / MU_GRID)).to(mu)
+
+    def _push(self, part: Block, values: np.ndarray) -> Tensor:
+        """The symbols of a block, of integers in flat order; returns its y_hat."""
         while len(rows := part.next_rows()):
             q = part.next_symbols(values)
             self.encoder.put_values(q, rows, part.rows_of(self.tables))
             part.receive(q, q)  # the bytes that each needs are known when they are all written
         self.check.add(part.q)
         self.blocks.append(part)
-        self.parameters.append((log_sigma, mu))
-        return torch.from_numpy(part.values())[None].to(mu)
+        return torch.from_numpy(part.values())[None]
 
     def _write_exceptions(self, index: np.ndarray, grid: np.ndarray, near: np.ndarray) -> None:
         places = np.flatnonzero(near)
@@ -213,8 +216,7 @@ class DecodingCoder:
 
     def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> Tensor | None:
         if block == len(self.blocks):
-            index, grid, _ = self.integers(log_sigma, mu)
-            self.blocks.append(self.record(index, grid))
+            self.blocks.append(self._new(log_sigma, mu))
         if self.blocks[block].begun_bytes is None:
             self._begin(block)
         part = self.blocks[block]
@@ -231,6 +233,11 @@ class DecodingCoder:
             return None
         self.check.add(part.q)
         return torch.from_numpy(part.values())[None].to(mu)
+
+    def _new(self, log_sigma: Tensor, mu: Tensor) -> Block:
+        """A block of these parameters as this machine has them, without exceptions."""
+        index, grid, _ = self.integers(log_sigma, mu)
+        return self.record(index, grid)
 
     def _begin(self, block: int) -> None:
         """Exceptions and check; nothing of it is kept unless all of it is settled."""

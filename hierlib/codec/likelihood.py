@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .network import HierNetwork
-from .tables import LOG_SIGMA_MIN, TAIL, quantised
+from .tables import LOG_SIGMA_MIN, TAIL, gaussian_rows, quantised
 from .transforms import block_slices
 
 MAX_LOG_SIGMA = math.log(256)
@@ -46,6 +46,10 @@ class Likelihoods(nn.Module):
         y_hat = network.entropy.walk(z_hat, coder, levels)
         bits_z = -torch.log2(likelihood_z).sum((1, 2, 3))
         return {"y": y, "y_hat": y_hat, "blocks": coder.blocks, "likelihood_z": likelihood_z, "bits_z": bits_z}
+
+    def symbol_rows(self) -> tuple[list[np.ndarray], np.ndarray]:
+        """Integer frequencies and lowest values of the rows that y's symbols are sent under."""
+        return gaussian_rows()
 
     @torch.no_grad()
     def prior_rows(self) -> tuple[list[np.ndarray], np.ndarray, Tensor]:

@@ -80,6 +80,14 @@ class HierCodec:
         return DecodingCoder(self.y_tables, decoder, check, self.record)
 
     @property
+    def parameter_counts(self) -> dict[str, int]:
+        """Numbers in the networks: of "all", and of the "encoder", which runs all but the way back to the picture."""
+        linear = getattr(self.network, "linear", None)
+        back = [self.network.g_s, *([linear.inverse_conv] if linear is not None else [])]
+        every, shown = (sum(p.numel() for each in of for p in each.parameters()) for of in ([self.network], back))
+        return {"all": every, "encoder": every - shown}
+
+    @property
     def device(self) -> torch.device:
         return next(self.network.g_s.parameters()).device
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .config import CodecConfig
 from .entropy import ContextAttention, EntropyParameters, EntropyPath
-from .transforms import LinearPath, Shape, analysis, hyper_analysis, hyper_synthesis, synthesis
+from .transforms import STRIDE_Y, LinearPath, Shape, analysis, hyper_analysis, hyper_synthesis, synthesis
 
 
 class HierNetwork(nn.Module):
@@ -24,6 +24,8 @@ class HierNetwork(nn.Module):
                   |            C(y_hat of complete blocks)    round(y - mu), coded by block, by sigma
                   +----------------------------------------------------------+---> y_hat -- g_s --> x_hat
     """
+
+    stride = STRIDE_Y  # pixels a side of a place of y
 
     def __init__(self, config: CodecConfig):
         super().__init__()

@@ -20,7 +20,7 @@ from . import container
 from .coders import Block, Check, DecodingCoder
 from .protocol import Decoded
 from .rangecoder import Decoder
-from .transforms import STRIDE_Y, STRIDE_Z, map_size
+from .transforms import STRIDE_Z, map_size
 
 if TYPE_CHECKING:
     from .model import HierCodec
@@ -195,5 +195,5 @@ class StreamDecoder:
         return begun_bytes is not None and n_bytes - self.header.length_bytes >= begun_bytes
 
     def _total(self) -> int:
-        height, width = self._map_size(STRIDE_Y)
+        height, width = self._map_size(self._codec.network.stride)
         return self._codec.symbols_total(self.blocks, height * width)

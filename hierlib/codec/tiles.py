@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 
 from .network import HierNetwork
-from .transforms import STRIDE_Y, STRIDE_Z
+from .transforms import STRIDE_Z
 
 CORE, HALO = 512, 128  # pixels, multiples of STRIDE_Z: attention windows then lie as in the whole picture
 
 
 def analyse(network: HierNetwork, x: Tensor) -> Tensor:
     """g_a of x (B, 3, H, W), sides multiples of 64 -> y (B, M, H/16, W/16)."""
-    return _in_tiles(network.analyse, x, 1, STRIDE_Y)
+    return _in_tiles(network.analyse, x, 1, network.stride)
 
 
 def synthesise(network: HierNetwork, y_hat: Tensor) -> Tensor:
     """g_s of y_hat (B, M, h, w) -> x_hat (B, 3, 16h, 16w), not clamped."""
-    return _in_tiles(network.synthesise, y_hat, STRIDE_Y, 1)
+    return _in_tiles(network.synthesise, y_hat, network.stride, 1)
 
 
 def _in_tiles(transform: Callable[[Tensor], Tensor], source: Tensor, stride_in: int, stride_out: int) -> Tensor:

@@ -170,22 +170,23 @@ def hyper_synthesis(s: Shape) -> nn.Sequential:
 
 
 class LinearPath(nn.Module):
-    """The patch transform beside g_a and g_s: 16x16x3 = 768 numbers -> M coefficients, and back."""
+    """The patch transform beside g_a and g_s: 16x16x3 = 768 numbers -> M coefficients, and back. stride: of a patch."""
 
-    def __init__(self, M: int):
+    def __init__(self, M: int, stride: int = STRIDE_Y):
         super().__init__()
-        self.forward_conv = nn.Conv2d(3, M, STRIDE_Y, STRIDE_Y)
-        self.inverse_conv = nn.ConvTranspose2d(M, 3, STRIDE_Y, STRIDE_Y)
+        self.stride = stride
+        self.forward_conv = nn.Conv2d(3, M, stride, stride)
+        self.inverse_conv = nn.ConvTranspose2d(M, 3, stride, stride)
 
     @torch.no_grad()
     def start_from_pca(self, pictures: Tensor, blocks: tuple[int, ...], step: float) -> None:
-        """Set both convolutions to the principal components of 16x16 patches of ``pictures`` (n, 3, H, W) in [0, 1].
+        """Set both convolutions to the principal components of the patches of ``pictures`` (n, 3, H, W) in [0, 1].
 
         step: quantisation step in 8-bit grey levels that one unit of y stands for. blocks: channel ends, as (64, 112,
         160). The first block gets the strongest tenth of the components and the weakest rest: it is never refined
         later, so it must not take everything.
         """
-        patches = F.unfold(pictures - 0.5, STRIDE_Y, stride=STRIDE_Y).transpose(1, 2).reshape(-1, 3 * STRIDE_Y**2)
+        patches = F.unfold(pictures - 0.5, self.stride, stride=self.stride).transpose(1, 2).flatten(0, 1)
         mean = patches.mean(0)
         _, vectors = torch.linalg.eigh((patches - mean).double().T @ (patches - mean).double() / len(patches))
         M = self.forward_conv.out_channels
@@ -195,7 +196,7 @@ class LinearPath(nn.Module):
         order = [*range(strong), *range(M - (first - strong), M), *range(strong, M - (first - strong))]
         components = components[order]
         scale = 255 / step
-        kernel = components.view(M, 3, STRIDE_Y, STRIDE_Y)
+        kernel = components.view(M, 3, self.stride, self.stride)
         self.forward_conv.weight.copy_(kernel * scale)
         self.forward_conv.bias.copy_(-(components @ (mean + 0.5)) * scale)  # type: ignore[union-attr]
         self.inverse_conv.weight.copy_(kernel / scale)

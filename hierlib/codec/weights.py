@@ -20,7 +20,7 @@ from .container import FINGERPRINT_BYTES
 from .likelihood import Likelihoods
 from .model import HierCodec
 from .network import HierNetwork
-from .tables import gaussian_rows, packed, unpacked
+from .tables import packed, unpacked
 
 KIND = "hierlib-codec"
 HUB_FILE = "model.safetensors"  # what the hub calls weights
@@ -139,7 +139,7 @@ def export(network: HierNetwork, likelihoods: Likelihoods) -> dict[str, Tensor]:
         f"likelihood.{k}": v.detach().cpu().contiguous() for k, v in likelihoods.state_dict().items() if v.numel()
     }
     rows, lows, medians = likelihoods.prior_rows()
-    for which, stored in (("y", packed(*gaussian_rows())), ("z", packed(rows, lows))):
+    for which, stored in (("y", packed(*likelihoods.symbol_rows())), ("z", packed(rows, lows))):
         tensors |= {f"tables.{which}.{part}": torch.from_numpy(array) for part, array in stored.items()}
     return tensors | {"tables.medians": medians.cpu()}
 

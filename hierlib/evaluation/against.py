@@ -104,7 +104,7 @@ def from_shipped(codec: str = "tiny") -> pd.DataFrame:
 
 def markdown(found: pd.DataFrame) -> str:
     """The README's tables: points of accuracy at the coarse level, ours less theirs, for one classifier a set."""
-    from ..baselines import KNOWN
+    from ..baselines import KNOWN, apart
 
     lines = []
     for pictures, (words, classifier, budgets, equal) in SHOWN.items():
@@ -118,7 +118,8 @@ def markdown(found: pd.DataFrame) -> str:
             f"| {words} ({pictures}) | {heads} | bytes for ours at {equal:,} |",
             "|---" * (len(budgets) + 2) + "|",
         ]
-        rivals = sorted(set(of_set["rival"]), key=lambda name: (list(KNOWN).index(name) if name in KNOWN else 99, name))
+        compared = {name for name in of_set["rival"] if not apart(name)}
+        rivals = sorted(compared, key=lambda name: (list(KNOWN).index(name) if name in KNOWN else 99, name))
         for rival in rivals:
             cells = [_cell(coarse.loc[(rival, b)]) if (rival, b) in coarse.index else "" for b in budgets]
             cells.append(_equal(coarse.loc[(rival, equal)]))

@@ -103,6 +103,7 @@ def provenance(sweep: Sweep, run: dict[str, Any], chunks: Sequence[dict[str, Any
         "ms_ssim_scales": f"{ms_ssim_scales(height, width)} of 5 at {width}x{height}, the size of the first picture",
         "seconds": seconds,
         "decodings": sum(chunk["decodings"] for chunk in chunks),
+        **({"parameters": counts} if (counts := getattr(sweep.codec, "parameter_counts", None)) else {}),
         "versions": {"hierlib": __version__, "python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "hardware": {
             "machine": f"{platform.system()} {platform.machine()}",

@@ -81,7 +81,8 @@ class PeerTask(CodecTask):
         for number, shown in enumerate(self.likelihoods.shown(self.view, images, stage), 1):  # type: ignore[arg-type]
             bits = shown.bits.mean()
             mse = ((shown.x_hat - images) ** 2).mean() * 255**2
-            loss = loss + bits / images[0, 0].numel() + shown.share * r.lam[shown.lam] / shown.y_step**2 * mse
+            error = shown.share * r.lam[shown.lam] / shown.y_step**2 * mse
+            loss = loss + bits / images[0, 0].numel() + error + shown.beside
             log |= {f"{size}bytes_{number}": bits.item() / 8, f"{size}mse_{number}": mse.item()}
             if judge is not None and shown.share:
                 logits = self.view.ask(judge, shown.x_hat.clamp(0, 1))
@@ -128,7 +129,7 @@ def _family(method: str, tiny: CodecConfig, micro: CodecConfig, stages: tuple[fl
     begun = _of(method, "tiny64-rd", f"{method}64-start", tiny, **changes)
     plain = _of(method, "tiny64", f"{method}64-rd", tiny, classifier="", stages=stages, **changes)
     task = replace(plain, name=f"{method}64", classifier="tiny", gamma=(0.0,) * (count - 1) + (0.3,))
-    brief = {key: value[: len(micro.blocks)] for key, value in changes.items()}
+    brief = {key: v[: len(micro.blocks)] if isinstance(v, tuple) else v for key, v in changes.items()}
     small = _of(method, "ci", f"ci-{method}", micro, stages=stages, pictures="shapes:300", steps=60, **brief)
     for each in (begun, plain, task, replace(small, gamma=(0.0,) * (len(micro.blocks) - 1) + (0.05,))):
         PEERS[each.name] = each
@@ -141,6 +142,8 @@ EXPECT = {  # a step: processor time on one thread beside 0.3 to 0.5 s of trits6
     "and 30 % of the run that follows -start.",
     "efficientpic": "Seen: 0.55 s a step on one thread in the first stage, 0.25 in the other two (60, 25, 15 % of the "
     "run that follows -start).",
+    "limitnet": "Seen: 0.14 s a step on one thread. Tail drop, then the saliency, then as before; limitnet64 asks the "
+    "classifier in the third stage (10, 30, 60 % of the run that follows -start).",
 }
 _family(
     "progdtd",
@@ -160,4 +163,11 @@ _family(
     replace(TINY, blocks=(160,), delta_dim=0),
     replace(MICRO, blocks=(56,), delta_dim=0),
     (0.1, 0.6, 0.3),
+)
+_family(
+    "limitnet",
+    replace(TINY, blocks=(12,), N_hyper=13, delta_dim=0),  # priors: one a channel, and the saliency's
+    replace(MICRO, blocks=(12,), N_hyper=13, delta_dim=0),
+    (0.1, 0.3, 0.6),
+    task_from=0.4,
 )

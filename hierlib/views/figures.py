@@ -2,7 +2,8 @@
 
 Input are ``hierlib.evaluation.Results``. Accuracy is drawn over log-bytes with the accuracy on the originals (dashed)
 and of always naming the largest group (dotted); a band is one standard error. A hollow marker is a point at which some
-pictures have no file that small that decodes: there the guess stands in for them.
+pictures have no file that small that decodes: there the guess stands in for them. Codecs that are not compared by their
+rates (``baselines.apart``) are left out: senders.py has them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..baselines import apart
 from ..errors import DataError
 from .palette import CODECS, DASHES, FAINT, MARKERS, PAPER, level_colour
 from .sheet import save, sheet, styled
@@ -51,6 +53,7 @@ def rate_accuracy(results: Sequence[Results], classifier: str | None = None, x: 
     results: one for each codec, of the same pictures and hierarchy, ours first. classifier: a name, the first if None.
     x: "bytes" or "bpp" of what was really sent.
     """
+    results = together(results)
     first = _alike(results)
     K = first.meta["hierarchy"]["K"]
     figure, axes = sheet(3.6 * len(first.levels), 3.5, 1, len(first.levels))
@@ -66,6 +69,7 @@ def rate_accuracy(results: Sequence[Results], classifier: str | None = None, x: 
 @styled
 def rate_similarity(results: Sequence[Results], x: str = "bytes") -> Figure:
     """A panel for each classifier (the paper's Fig. 5): mean Wu-Palmer similarity of answer and truth."""
+    results = together(results)
     names = _alike(results).classifiers
     figure, axes = sheet(max(4.6, 3.6 * len(names)), 3.5, 1, len(names))
     for axis, name, letter in zip(axes[0], names, ascii_lowercase, strict=False):
@@ -78,6 +82,7 @@ def rate_similarity(results: Sequence[Results], x: str = "bytes") -> Figure:
 @styled
 def rate_distortion(results: Sequence[Results], x: str = "bytes") -> Figure:
     """PSNR and MS-SSIM of the decoded pictures along the bytes."""
+    results = together(results)
     _alike(results)
     figure, axes = sheet(8.4, 3.4, 1, 2)
     for axis, measure in zip(axes[0], ("psnr_db", "ms_ssim"), strict=True):
@@ -171,6 +176,11 @@ def training_curves(metrics: str | Path, columns: int = 3) -> Figure:
         axis.legend(ncols=len(names), handlelength=1.2, columnspacing=1)
     figure.supxlabel("step", fontsize=9.5)
     return figure
+
+
+def together(results: Sequence[Results]) -> Sequence[Results]:
+    """Those that a figure of rates compares: all but the codecs that stand apart, unless there are only those."""
+    return [each for each in results if not apart(each.meta["codec"]["name"])] or results
 
 
 def _alike(results: Sequence[Results]) -> Results:

@@ -116,11 +116,12 @@ def test_time_and_size_beside_ours(pictures: list[torch.Tensor]) -> None:
     base: dict[str, float] = {}
     for name in ("tiny", *PEERS):
         codec = hierlib.load(name)
-        found = {"parameters": sum(p.numel() for p in codec.network.parameters()) / 1e6}
+        found = {"parameters": codec.parameter_counts["all"] / 1e6, "encoder": codec.parameter_counts["encoder"] / 1e6}
         for size, shown in (("64", image), ("256", photograph)):
             stream = codec.encode(shown)
             found[f"encode {size}"] = seconds(lambda: codec.encode(shown)) * 1000  # noqa: B023
             found[f"decode {size}"] = seconds(lambda: codec.decode(stream)) * 1000  # noqa: B023
         base = base or found
-        told = [f"{what} {value:.1f} ms ({value / base[what]:.2f})" for what, value in list(found.items())[1:]]
-        print(f"{name}: {found['parameters']:.2f} M parameters; {', '.join(told)}")
+        told = [f"{what} {value:.1f} ms ({value / base[what]:.2f})" for what, value in list(found.items())[2:]]
+        print(f"{name}: {found['parameters']:.3f} M parameters, {found['encoder']:.3f} M of them in encoding; "
+              f"{', '.join(told)}")  # fmt: skip
