@@ -158,8 +158,13 @@ class Results:
             table = table.replace_schema_metadata(
                 {**(table.schema.metadata or {}), b"hierlib": json.dumps(meta).encode()}
             )
-            with replacing(path) as temporary:
-                pyarrow.parquet.write_table(table, temporary, compression="zstd")
+            numbers = [each.name for each in table.schema if pyarrow.types.is_floating(each.type)]
+            others = [name for name in table.column_names if name not in numbers]
+            with replacing(path) as temporary:  # the bytes of floats apart: a third smaller
+                pyarrow.parquet.write_table(
+                    table, temporary, compression="zstd", compression_level=19,
+                    use_dictionary=others, use_byte_stream_split=numbers,
+                )  # fmt: skip
         elif path.suffix == ".json":
             write_json(path, {"meta": meta, "rows": columns(self.rows)})
         else:
