@@ -14,7 +14,7 @@ Written from the published description alone; the authors' code has not been rea
 * *Parts.* A level cuts an interval into the whole number of equal parts whose size is nearest to its step, an odd
   number where the interval holds 0 (``steps``). A step learns as if its parts had its own size (straight-through).
 * *The outermost interval* has no ends: an element's first symbol is a bin of the step of the level that selects it
-  first, an unbounded alphabet whose outliers are escaped. No side value has to say how wide the intervals are.
+  first, an unbounded alphabet whose outliers are escaped. So no side value has to say how wide it is.
 * What is shown is the conditional mean: the centre of the interval is off by all of the Gaussian's slope.
 * *One file for any cut and machine.* Steps are multiples of 1/128, intervals and frequencies integers; gamma falls
   from level to level by how it is parametrised, so that masks lie inside each other. The comparison
