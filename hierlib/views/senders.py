@@ -71,7 +71,7 @@ def senders(results: Sequence[Results], budget_bytes: int, classifier: str | Non
             )  # fmt: skip
     for axis, level in zip(axes[0], levels, strict=True):
         axis.set(
-            title=f"{level}, {budget_bytes:,} bytes", xlabel="encoding, ms a picture", xscale="log", ylim=(0, None)
+            title=f"{level}, {budget_bytes:,} bytes", xlabel="encoding, ms a picture", xscale="log", ylim=(0, 1.04)
         )
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
