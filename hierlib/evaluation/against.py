@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = {  # set of pictures -> its words in the README, the classifier that training never saw, budgets, equal to ours
-    "tiny-imagenet-val": ("4,000 pictures at 64x64", "mobilenet_v2_1.0", (192, 256, 384, 512), 256),
+    "tiny-imagenet-val": ("4,000 pictures at 64x64", "mobilenet_v2_1.0", (64, 128, 192, 256, 384, 512), 256),
     "imagenet-val227": ("500 pictures at 227x227", "mobilenet_v2_1.0", (512, 1024, 2048, 4096), 1024),
     "imagenette-woof-224-val": ("400 pictures at 224x224", "mobilenet_v2_1.0", (512, 1024, 2048, 4096), 1024),
 }
