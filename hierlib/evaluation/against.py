@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from ..files import shipped
 from .curves import bytes_at, paired_difference
-from .publish import Published
+from .publish import Published, as_written
 from .results import Results
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _cell(row: Any) -> str:
 
 
 def _made() -> tuple[pd.DataFrame, str]:
-    found = from_shipped()
+    found = as_written(from_shipped())
     return found, markdown(found)
 
 

@@ -149,23 +149,25 @@ def _similarity(shelf: Shelf, one: str, other: str) -> Found:
     return Found(shipped_wordnet().wup(one, other), data="WordNet 3.0")
 
 
-def _gain(shelf: Shelf, measure: str, pictures: str, classifier: str, low: str, high: str) -> Found:
-    """Mean over log-bytes from ``low`` to ``high`` of ours less the classical floor's, paired by picture, 95 %."""
-    key = f"{measure} {pictures} {classifier} {low} {high}"
+def _gain(shelf: Shelf, measure: str, pictures: str, classifier: str, low: str, high: str, rival: str = FLOOR) -> Found:
+    """Mean over log-bytes from ``low`` to ``high`` of ours less the rival's (the classical floor's), paired by picture,
+    95 %.
+    """
+    key = f"{measure} {pictures} {classifier} {low} {high} {rival}"
     if key not in shelf._gains:
-        ours, theirs = (shelf.of(codec, pictures, classifier) for codec in (shelf.codec, FLOOR))
-        if not theirs.meta["codec"].get("colour_transform"):
+        ours, theirs = (shelf.of(codec, pictures, classifier) for codec in (shelf.codec, rival))
+        if rival == FLOOR and not theirs.meta["codec"].get("colour_transform"):
             raise NotMeasured(f"the results of {FLOOR} on {pictures} were made without its colour transform")
         one, other = (_by_budget(results, measure, classifier, int(low), int(high)) for results in (ours, theirs))
         budgets = sorted(set(one.columns) & set(other.columns))
         if not budgets or ours.meta["pictures"] != theirs.meta["pictures"]:
-            raise NotMeasured(f"{shelf.codec} and {FLOOR} share no budget from {low} to {high} bytes on {pictures}")
+            raise NotMeasured(f"{shelf.codec} and {rival} share no budget from {low} to {high} bytes on {pictures}")
         x, difference = np.log(np.array(budgets, float)), (one[budgets] - other[budgets]).to_numpy()
         if len(budgets) > 1:
             difference = (np.diff(x) * (difference[:, 1:] + difference[:, :-1]) / 2).sum(1) / (x[-1] - x[0])
         found = bootstrap(difference.reshape(len(one), -1).mean(1))
         spoken = f"{budgets[0]} B" if len(budgets) == 1 else f"{budgets[0]} to {budgets[-1]} B"
-        data = f"{pictures}, {classifier}, {spoken}, against {FLOOR}"
+        data = f"{pictures}, {classifier}, {spoken}, against {rival}"
         shelf._gains[key] = Found(found.mean, found.low, found.high, data=data, n=found.n)
     return shelf._gains[key]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from ..files import shipped
 from .curves import bootstrap, means_over_log_bytes
-from .publish import Published
+from .publish import Published, as_written
 from .results import Results
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _cell(row: Any) -> str:
 def _made() -> tuple[pd.DataFrame, str]:
     import pandas as pd
 
-    found = from_shipped()
+    found = as_written(from_shipped())
     return found, markdown(found, pd.read_csv(shipped("results", "traits.csv")))
 
 

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+FLOATS = "%.6g"
+
+
+def as_written(rows: pd.DataFrame) -> pd.DataFrame:
+    """What a reader of the CSV has: a page made of this, and one made of the file, say the same in the last digit."""
+    import pandas as pd
+
+    return pd.read_csv(io.StringIO(rows.to_csv(index=False, float_format=FLOATS)))
+
+
 @dataclass(frozen=True)
 class Published:
     """name: of the README's place, and of the module; csv: path under ``data/``; make: all rows, and the page."""
@@ -22,7 +32,7 @@ class Published:
     name: str
     csv: str
     make: Callable[[], tuple[pd.DataFrame, str]]
-    float_format: str | None = "%.6g"
+    float_format: str | None = FLOATS
 
     def within(self, readme: str, page: str) -> str:
         """The README with ``page`` between its two marks. Raises DataError if it has not both."""
