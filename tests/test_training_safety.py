@@ -77,6 +77,15 @@ def test_killed_at_any_moment_the_run_ends_in_the_same_bits(root: Path, tmp_path
     assert not list((tmp_path / "killed").glob(".*"))  # no debris of the files that were being written
 
 
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    left = [".checkpoint-k3j.safetensors", ".tmpAbC123"]  # ours, and the temporary file of safetensors itself
+    kept = ["checkpoint.safetensors", "previous-checkpoint.safetensors", ".tmp-notes.txt", "metrics.jsonl"]
+    for name in left + kept:
+        (tmp_path / name).touch()
+    checkpoint.clean(tmp_path / "checkpoint.safetensors")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
 def trained(steps: int) -> tuple[torch.nn.Linear, dict[str, torch.optim.Optimizer]]:
     torch.manual_seed(steps)
     module = torch.nn.Linear(40, 40)

@@ -76,9 +76,10 @@ def load(path: Path, module: nn.Module, optimizers: OptimizerMap, about: dict) -
 
 
 def clean(path: Path) -> None:
-    """Remove what a process that was killed while writing ``path`` left beside it."""
-    for debris in path.parent.glob(f".{path.stem}-*{path.suffix}"):
-        debris.unlink(missing_ok=True)
+    """Remove what a process that was killed while writing ``path`` left beside it: ours, and safetensors' own."""
+    for pattern in (f".{path.stem}-*{path.suffix}", ".tmp??????"):
+        for debris in path.parent.glob(pattern):
+            debris.unlink(missing_ok=True)
 
 
 def _previous(path: Path) -> Path:
