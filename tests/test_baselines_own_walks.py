@@ -69,7 +69,7 @@ def test_no_cut_has_a_wrong_symbol(codec: HierCodec, stream: bytes) -> None:
         assert [len(block.q) for block in part.blocks] == withheld
 
 
-@pytest.mark.parametrize("method", ["progdtd", "efficientpic"], indirect=True)
+@pytest.mark.parametrize("method", ["progdtd", "efficientpic", "limitnet"], indirect=True)
 def test_the_whole_stream_is_the_latent_rounded_about_its_means(codec: HierCodec, stream: bytes) -> None:
     received = codec.decoder().feed(stream)
     y = codec.network.analyse(shapes(3, seed=5)[1][None])[0].double().numpy()

@@ -11,7 +11,7 @@ from evaluation_toys import ByColour, FourBytes, hierarchy, pictures
 
 from hierlib.errors import DataError
 from hierlib.evaluation import Results, evaluate
-from hierlib.evaluation.curves import mean_over_log_bytes, means_over_log_bytes
+from hierlib.evaluation.curves import by_picture, mean_over_log_bytes, means_over_log_bytes
 from hierlib.evaluation.overview import PUBLISHED, markdown, mean_accuracies
 from hierlib.evaluation.traits import traits
 from hierlib.files import shipped
@@ -26,7 +26,7 @@ def measured() -> Results:
 
 def test_the_mean_over_pictures_is_that_of_the_mean_curve(measured):
     for level in measured.levels:
-        each = means_over_log_bytes(measured, f"right_{level}")
+        each = means_over_log_bytes(by_picture(measured, f"right_{level}"))
         n_bytes, accuracy = measured.curve(f"right_{level}")
         assert len(each) == len(CLASSES)
         assert each.mean() == pytest.approx(mean_over_log_bytes(n_bytes, accuracy, 2, 4))

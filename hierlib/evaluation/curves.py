@@ -43,13 +43,15 @@ def mean_over_log_bytes(
     return float((np.diff(grid) * (values[1:] + values[:-1]) / 2).sum() / (end - start))
 
 
-def means_over_log_bytes(results: Results, measure: str, classifier: str | None = None) -> Any:
-    """A series, by picture: its ``mean_over_log_bytes`` between the lowest and the highest budget.
+def means_over_log_bytes(by_budget: Any) -> Any:
+    """A frame (pictures, budgets) as of ``by_picture`` -> a series, by picture: its ``mean_over_log_bytes`` between the
+    lowest and the highest budget; of one budget the value there.
 
-    The mean over pictures is that of their mean curve, and pictures can be resampled. Raises DataError as
-    ``paired_difference`` does for a measure that is not there.
+    The mean over pictures is that of their mean curve, and pictures can be resampled.
     """
-    values = _by_picture(results, measure, classifier).sort_index(axis=1)
+    values = by_budget.sort_index(axis=1)
+    if values.shape[1] == 1:
+        return values.iloc[:, 0]
     grid = np.log(values.columns.to_numpy(float))
     step = np.diff(grid)
     weights = (np.append(step, 0) + np.append(0, step)) / 2 / (grid[-1] - grid[0])  # the trapezoidal rule
@@ -180,7 +182,7 @@ def paired_difference(
             f"One result is of {anchor.meta['pictures']}, the other of {test.meta['pictures']}: differences are only "
             "paired on the same pictures."
         )
-    one, other = (_by_picture(results, measure, classifier) for results in (anchor, test))
+    one, other = (by_picture(results, measure, classifier) for results in (anchor, test))
     rows = []
     for budget in sorted(set(one.columns) & set(other.columns)):
         found = bootstrap((other[budget] - one[budget]).to_numpy(), confidence, resamples, seed)
@@ -190,7 +192,8 @@ def paired_difference(
     return pd.DataFrame(rows, columns=["budget_bytes", "difference", "low", "high", "n"])
 
 
-def _by_picture(results: Results, measure: str, classifier: str | None) -> Any:
+def by_picture(results: Results, measure: str, classifier: str | None = None) -> Any:
+    """A frame (pictures, budgets) of a measure. Raises DataError for one that was not measured."""
     rows = results.of(classifier, "budget")
     if measure not in rows:
         raise DataError(f"These results have no measure {measure!r}; they have {', '.join(results.measures)}.")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import HierlibError
-from .curves import bd_rate, bootstrap
+from .curves import bd_rate, bootstrap, by_picture, means_over_log_bytes
 
 if TYPE_CHECKING:
     from .results import Results
@@ -162,10 +162,7 @@ def _gain(shelf: Shelf, measure: str, pictures: str, classifier: str, low: str, 
         budgets = sorted(set(one.columns) & set(other.columns))
         if not budgets or ours.meta["pictures"] != theirs.meta["pictures"]:
             raise NotMeasured(f"{shelf.codec} and {rival} share no budget from {low} to {high} bytes on {pictures}")
-        x, difference = np.log(np.array(budgets, float)), (one[budgets] - other[budgets]).to_numpy()
-        if len(budgets) > 1:
-            difference = (np.diff(x) * (difference[:, 1:] + difference[:, :-1]) / 2).sum(1) / (x[-1] - x[0])
-        found = bootstrap(difference.reshape(len(one), -1).mean(1))
+        found = bootstrap(means_over_log_bytes(one[budgets] - other[budgets]).to_numpy())
         spoken = f"{budgets[0]} B" if len(budgets) == 1 else f"{budgets[0]} to {budgets[-1]} B"
         data = f"{pictures}, {classifier}, {spoken}, against {rival}"
         shelf._gains[key] = Found(found.mean, found.low, found.high, data=data, n=found.n)
@@ -174,13 +171,10 @@ def _gain(shelf: Shelf, measure: str, pictures: str, classifier: str, low: str, 
 
 def _by_budget(results: Results, measure: str, classifier: str, low: int, high: int) -> Any:
     """A frame (pictures, budgets) of a measure."""
-    rows = results.of(classifier, "budget")
-    rows = rows[(rows["budget_bytes"] >= low) & (rows["budget_bytes"] <= high)]
-    if measure not in rows:
+    if measure not in results.of(classifier, "budget"):
         raise NotMeasured(f"{results.meta['codec']['name']} on {results.meta['pictures']['name']} without {measure}")
-    return rows.assign(value=rows[measure].astype(float)).pivot_table(
-        index="picture", columns="budget_bytes", values="value", aggfunc="first"
-    )
+    found = by_picture(results, measure, classifier)
+    return found[[budget for budget in found.columns if low <= budget <= high]]
 
 
 def _whole(shelf: Shelf, measure: str, pictures: str, classifier: str) -> Found:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from ..files import shipped
-from .curves import bootstrap, means_over_log_bytes
+from .curves import bootstrap, by_picture, means_over_log_bytes
 from .publish import Published, as_written
 from .results import Results
 
@@ -22,16 +23,16 @@ if TYPE_CHECKING:
 SHOWN = ("tiny-imagenet-val", "mobilenet_v2_1.0", 256)  # pictures, classifier, side of the pictures for the times
 
 
-def mean_accuracies(results: Results) -> pd.DataFrame:
-    """One row per classifier and level: the mean over log-bytes of the accuracy, between the lowest and the highest
-    budget, over all pictures (where there is no file, the majority guess answers), and its 95 % interval.
+def mean_accuracies(results: Results, classifiers: Sequence[str] | None = None) -> pd.DataFrame:
+    """One row per classifier (all if None) and level: the mean over log-bytes of the accuracy, between the lowest and
+    the highest budget, over all pictures (where there is no file, the majority guess answers), and its 95 % interval.
     """
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
-    for classifier in results.classifiers:
+    for classifier in classifiers or results.classifiers:
         for level in results.levels:
-            found = bootstrap(means_over_log_bytes(results, f"right_{level}", classifier).to_numpy())
+            found = bootstrap(means_over_log_bytes(by_picture(results, f"right_{level}", classifier)).to_numpy())
             rows.append(
                 {
                     "pictures": results.meta["pictures"]["name"],

@@ -67,7 +67,7 @@ def at_a_glance(codecs: Sequence[ProgressiveCodec], results: Sequence[Results], 
     for what in ("encode", "decode"):
         spent = frame.pop(f"{what}_{side}_s")
         frame[f"{what}, times {codecs[0].name}"] = (spent / spent.iloc[0]).round(3)
-    means = pd.concat([mean_accuracies(r)[lambda f: f["classifier"] == f["classifier"].iloc[0]] for r in results])
+    means = pd.concat([mean_accuracies(r, r.classifiers[:1]) for r in results])
     for level, of_level in means.groupby("level", sort=False):
         of_level = of_level.set_index("codec")
         half = (of_level["high"] - of_level["low"]) / 2
