@@ -21,7 +21,10 @@ from hierlib.baselines import CodecError
 from hierlib.baselines.adopt import adopt
 from hierlib.codec import weights
 from hierlib.codec.coders import MU_GRID
+from hierlib.codec.config import MICRO
+from hierlib.codec.likelihood import Likelihoods
 from hierlib.codec.model import HierCodec
+from hierlib.codec.network import HierNetwork
 from hierlib.errors import BitstreamError, CheckpointError, RecipeError
 from hierlib.images.shapes import shapes
 from hierlib.training import loop
@@ -254,6 +257,25 @@ def test_a_peer_trains_by_name_and_starts_from_its_own_kind_only(method: str, tm
     other = next(each for each in BLOCKS if each != method)
     with pytest.raises(CheckpointError, match=f"of method {method}"):
         start(f"ci-{other}", tmp_path / "no", steps=2, changes=few, start_from=str(path))
+
+
+def test_a_peer_starts_from_a_backbone_where_its_networks_are_the_same(method: str, tmp_path: Path) -> None:
+    recipe = changed(PEERS[f"ci-{method}"], ["pictures=shapes:36"])
+    task = PeerTask(recipe, training_set(recipe.pictures, 0))
+    own = {key: value.clone() for key, value in task.network.state_dict().items()}
+    torch.manual_seed(4)
+    one = replace(MICRO, blocks=(56,), delta_dim=0)
+    backbone, path = HierNetwork(one), tmp_path / "backbone.safetensors"
+    weights.save(path, backbone, Likelihoods(one.N_hyper), {"name": "backbone"})
+    if method in ("efficientpic", "limitnet"):
+        with pytest.raises(CheckpointError, match="does not fit"):
+            task.begin_from(str(path))
+        return
+    assert task.begin_from(str(path)).startswith("backbone ")
+    given = backbone.state_dict()
+    for key, value in task.network.state_dict().items():
+        assert torch.equal(value, given.get(key, own[key])), key
+    assert any(not torch.equal(value, own[key]) for key, value in given.items())
 
 
 def test_recipes_have_as_many_updates_as_ours_in_two_regimes(method: str) -> None:

@@ -6,7 +6,6 @@ loss, optimisers, schedule and checkpoints are the trainer's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ..baselines.lessons import Lessons
 from ..codec import weights
 from ..codec.config import MICRO, TINY, CodecConfig
 from ..codec.likelihood import Likelihoods
+from ..codec.model import HierCodec
 from ..codec.network import HierNetwork
 from ..errors import CheckpointError, RecipeError
 from ..files import digest
@@ -100,14 +100,20 @@ class PeerTask(CodecTask):
             parameter.requires_grad_(True)
 
     def begin_from(self, name: str) -> str:
+        """As ``CodecTask.begin_from``. Also from a backbone (trits64-start) whose networks are the peer's: what it has
+        beside them stays as it starts.
+        """
         path = weights.locate(name)
         tensors, about = weights.read(path)
-        if about.get("method") != self.recipe.method:
-            raise CheckpointError(f"{path} is of method {about.get('method', 'blocks')}, not of {self.recipe.method}.")
-        parts: dict[str, Mapping[str, Tensor]] = {
+        method = about.get("method", HierCodec.method)
+        if method not in (self.recipe.method, HierCodec.method):
+            raise CheckpointError(f"{path} is of method {method}, not of {self.recipe.method}, and no backbone.")
+        parts: dict[str, dict[str, Tensor]] = {
             part: {k.removeprefix(part): v.float() for k, v in tensors.items() if k.startswith(part)}
             for part in ("network.", "likelihood.")
         }
+        if method == HierCodec.method:
+            parts["network."] = {**self.network.state_dict(), **parts["network."]}
         self._take(parts["network."], parts["likelihood."], path)
         return f"{about.get('name', path.stem)} {digest(path)}"
 
