@@ -127,6 +127,22 @@ def test_a_gain_by_hand():
         find("miracle", shelf)
 
 
+def test_what_one_measured_codec_saves_against_another_by_hand():
+    def dear(results, factor):
+        quality = 20 + results.rows["budget_bytes"] + 0.1 * results.rows["picture"]
+        return Results(results.rows.assign(bytes=factor * results.rows["budget_bytes"], psnr_db=quality), results.meta)
+
+    shelf = Shelf([dear(measured(Floor(), "cheap"), 0.9), dear(measured(Floor(), "dear"), 1.0)])
+    found = find("peer_rate cheap dear toys psnr_db by-colour", _renamed(shelf))
+    assert (found.value, found.low, found.high) == pytest.approx((-10, -10, -10))
+    assert find("peer_saving cheap dear toys psnr_db by-colour", _renamed(shelf)).value == pytest.approx(10)
+    with pytest.raises(NotMeasured, match="no results of none"):
+        find("peer_rate none dear toys psnr_db by-colour", _renamed(shelf))
+    shelf.results[1].meta["pictures"] = {**shelf.results[1].meta["pictures"], "digest": "other"}
+    with pytest.raises(NotMeasured, match="different pictures"):
+        find("peer_rate cheap dear toys psnr_db by-colour", _renamed(shelf))
+
+
 def _renamed(shelf):
     """Findings name classifiers without blanks."""
     renamed = [Results(r.rows.assign(classifier="by-colour"), r.meta) for r in shelf.results]

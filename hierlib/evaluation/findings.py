@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .results import Results
 
 SEEDS, K = 20, 10
+RESAMPLES = 400  # of the pictures, for the interval of a BD-rate
 FLOOR = "jpeg2000"  # whom ours is compared with where the paper's peers are not at hand
 
 
@@ -209,6 +210,37 @@ def _bd_rate(shelf: Shelf, test: str, anchor: str, measure: str) -> Found:
     return Found(bd_rate(*points[0], *points[1]).percent, data=data, n=1)
 
 
+def _peer_rate(shelf: Shelf, test: str, anchor: str, pictures: str, measure: str, classifier: str) -> Found:
+    """BD-rate in percent of one measured codec against another; least and most of 95 % of resampled sets of pictures.
+
+    The budgets from where every picture has a file of both.
+    """
+    of = [shelf.of(codec, pictures, classifier) for codec in (anchor, test)]
+    if of[0].meta["pictures"] != of[1].meta["pictures"]:
+        raise NotMeasured(f"{test} and {anchor} were measured on different pictures of {pictures}")
+    frames = [[by_picture(r, column, classifier) for column in ("bytes", measure)] for r in of]
+    files = [by_picture(r, "decodable", classifier).all() for r in of]
+    budgets = [b for b in frames[0][0].columns if all(b in f.index and f[b] for f in files)]
+    if len(budgets) < 2:
+        raise NotMeasured(f"{test} and {anchor} share fewer than two budgets at which every picture has a file")
+    values = [[frame[budgets].to_numpy(float) for frame in pair] for pair in frames]
+
+    def percent(chosen: np.ndarray) -> float:
+        return bd_rate(*(column[chosen].mean(0) for pair in values for column in pair)).percent
+
+    n, draw = len(values[0][0]), np.random.default_rng(0)
+    tried = [percent(draw.integers(0, n, n)) for _ in range(RESAMPLES)]
+    low, high = np.nanpercentile(tried, [2.5, 97.5])
+    data = f"{test} against {anchor}, {pictures}, {measure}, {budgets[0]} to {budgets[-1]} B"
+    return Found(percent(np.arange(n)), float(low), float(high), data=data, n=n)
+
+
+def _peer_saving(shelf: Shelf, test: str, anchor: str, pictures: str, measure: str, classifier: str) -> Found:
+    """Percent of bytes that one measured codec saves against another."""
+    found = _peer_rate(shelf, test, anchor, pictures, measure, classifier)
+    return replace(found, value=-found.value, low=-found.high, high=-found.low)
+
+
 def _saving(shelf: Shelf, test: str, anchor: str, measure: str) -> Found:
     """Percent of bytes that one arm saves against another: the BD-rate with its sign turned."""
     found = _bd_rate(shelf, test, anchor, measure)
@@ -242,5 +274,7 @@ FINDINGS: dict[str, Callable[..., Found]] = {
     "whole_percent": _whole_percent,
     "bd_rate": _bd_rate,
     "saving": _saving,
+    "peer_rate": _peer_rate,
+    "peer_saving": _peer_saving,
     "best_split": _best_split,
 }
