@@ -21,7 +21,7 @@ from hierlib.views.figures import (
 from hierlib.views.ladder import climb
 from hierlib.views.strips import byte_budget, duel, gallery
 from hierlib.views.subjects import open_codec, subject, subjects
-from hierlib.views.tables import by_classifier, byte_parts, measured, overview, same_bytes
+from hierlib.views.tables import by_classifier, byte_parts, figures_of, measured, overview, same_bytes
 
 BUDGETS = (5, 17, 65, 257, 1025, 4097)
 
@@ -126,6 +126,19 @@ def test_saved_results_come_back_by_set_ours_first(results, tmp_path):
         )
     (mixed,) = measured(tmp_path / "mixed").values()
     assert [r.meta["codec"]["name"] for r in mixed] == ["ant", "zebra", "jpeg2000", "jpeg-75"]
+
+
+def test_many_codecs_are_drawn_beside_ours_in_figures_of_their_kind():
+    names = ["tiny", "dpict", "picm", "plonq", "plonq-task", "zoo64-mbt2018-mean", "jpeg2000", "webp-fresh"]
+    group = [Results(None, {"codec": {"name": name}}) for name in names]
+    assert figures_of({"toys": group}) == {"toys": group}
+    drawn = figures_of({"toys": group, "few": group[:2]}, most=4)
+    assert {name: [names[group.index(r)] for r in part] for name, part in drawn.items()} == {
+        "toys_learned": ["tiny", "dpict", "picm", "plonq"],
+        "toys_task": ["tiny", "picm", "plonq-task"],
+        "toys_other": ["tiny", "zoo64-mbt2018-mean", "jpeg2000", "webp-fresh"],
+        "few": ["tiny", "dpict"],
+    }
 
 
 def test_the_same_bytes_table_has_means_and_tells_who_could_not(results):

@@ -45,6 +45,38 @@ def _rank(codec: str) -> tuple[bool, int, bool, bool, str]:
     return baselines.classical(codec), place, baselines.peer(codec), codec not in known(), codec
 
 
+def figures_of(found: dict[str, list[Results]], most: int = 8) -> dict[str, list[Results]]:
+    """Of results by their set of pictures (``measured``), those that share a figure, by its name.
+
+    A set's are together while they are at most ``most``. Else ours stands beside the learned peers as published
+    (``<set>_learned``), beside the peers trained with the task loss (``_task``), and beside classical codecs and whole
+    files of other networks (``_other``).
+    """
+    drawn: dict[str, list[Results]] = {}
+    for name, group in found.items():
+        if len(group) <= most:
+            drawn[name] = group
+            continue
+        kinds = [_kinds(result.meta["codec"]["name"]) for result in group]
+        for kind in ("learned", "task", "other"):
+            if any(kind in of for of in kinds):
+                drawn[f"{name}_{kind}"] = [r for r, of in zip(group, kinds, strict=True) if kind in of or not of]
+    return drawn
+
+
+def _kinds(codec: str) -> tuple[str, ...]:
+    """Whose figures a codec is in; of ours nothing: it is in all."""
+    from .. import baselines
+
+    if baselines.classical(codec):
+        return ("other",)
+    if not baselines.peer(codec):
+        return ()
+    if codec.endswith("-task"):
+        return ("task",)
+    return ("learned", "task") if codec == "picm" else ("learned",)  # it is published with the task loss
+
+
 def same_bytes(results: Sequence[Results], measure: str, classifier: str | None = None) -> Any:
     """A frame of means: a row for each budget in bytes, one for the originals and, of ``right_<level>``, one for always
     naming the largest group; a column for each codec.
