@@ -1,8 +1,8 @@
 """Train CTC's networks on a backbone that is trained and stays as it is, but for g_s.
 
 Its paper's code has no training; its stages are ours in one run: CRR by the cross-entropy of the true trits of a random
-plane, CDR by the squared error of y after a random plane, g_s by the squared error of the picture that CDR shows. Each
-loss moves its own networks only.
+plane, CDR by the squared error of y after a random plane but the last, g_s by the PSNR of the picture after a random
+plane, the last among them: every plane weighs the same in dB. Each loss moves its own networks only.
 """
 
 from __future__ import annotations
@@ -102,19 +102,19 @@ class ContextTask:
         top = int(self.nested.starts[index].max())
         random = np.random.default_rng((r.seed, step))
         bits, own_bits = self._rate(index, mu, v, int(random.integers(0, min(top + 1, RATE_PLANES))))
-        y_hat, y_error, mean_error = self._shown(y, index, mu, v, int(random.integers(1, max(top, 1) + 1)))
+        y_hat, y_error, mean_error = self._shown(y, index, mu, v, int(random.integers(0, max(top, 1) + 1)))
         x_hat = self.codec.network.synthesise(y_hat.detach())
         mse = ((x_hat - images) ** 2).mean() * 255**2
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
-        (bits + y_error + 0.01 * mse).backward()
+        (bits + y_error + mse.log()).backward()
         for module in self.trained.values():
             nn.utils.clip_grad_norm_(module.parameters(), r.clip)
         for optimizer in self.optimizers.values():
             optimizer.step()
         self.average.update_parameters(self.trained)
-        log = {"bits": bits.item(), "hyperprior_bits": own_bits, "y_mse": y_error.item(), "mean_mse": mean_error}
-        return log | {"mse": mse.item()}
+        log = {"bits": bits.item(), "hyperprior_bits": own_bits, "mse": mse.item()}
+        return log | ({"y_mse": y_error.item(), "mean_mse": mean_error} if mean_error else {})
 
     @torch.no_grad()
     def _latents(self, images: Tensor) -> tuple[Tensor, np.ndarray, np.ndarray]:
@@ -141,7 +141,11 @@ class ContextTask:
     def _shown(
         self, y: Tensor, index: np.ndarray, mu: np.ndarray, v: np.ndarray, j: int
     ) -> tuple[Tensor, Tensor, float]:
-        """y_hat after plane j, its squared error, and that of the conditional means."""
+        """y_hat after plane j, its squared error, and that of the conditional means; after the last plane, which shows
+        what was sent, both are 0.
+        """
+        if j == 0:
+            return torch.from_numpy(v + mu / MU_GRID).to(y), torch.zeros(()), 0.0
         at = np.where(self.nested.starts[index] >= j, j, self.nested.starts[index] + 1)
         k = self._k(index, v, j)
         y_hat = self.contexts.corrected(self.nested, index, mu, at, k, j)
