@@ -61,6 +61,15 @@ def stream(codec: CTC) -> bytes:
     return codec.encode(shapes(3, seed=5)[1])
 
 
+def test_all_networks_are_counted(codec: CTC, backbone: Path) -> None:
+    tensors, _ = weights.read(backbone.with_name("ctc-0.3.safetensors"))
+    sizes = {name: tensor.numel() for name, tensor in tensors.items()}
+    counts = codec.parameter_counts
+    assert counts["all"] == sum(n for name, n in sizes.items() if name.startswith(("network.", "context.")))
+    decoding = ("network.g_s.", "network.linear.inverse_conv.", "context.shown.")
+    assert counts["all"] - counts["encoder"] == sum(n for name, n in sizes.items() if name.startswith(decoding))
+
+
 def test_rows_are_the_softmax_of_eighths_of_a_bit() -> None:
     assert np.array_equal(POWERS, np.rint(4096 * 2 ** (np.arange(8) / 8)))
     rows = context_rows()

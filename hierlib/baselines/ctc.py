@@ -195,5 +195,12 @@ class CTC(DPICT):
             raise CheckpointError(f"The weights hold no networks for CTC ({error}).") from None
         self.contexts = networks.double().eval().requires_grad_(False)
 
+    @property
+    def parameter_counts(self) -> dict[str, int]:
+        """As of any codec; an encoder needs the networks of CRR, not those of CDR."""
+        counts, networks = super().parameter_counts, (self.contexts.rate, self.contexts.shown)
+        rate, shown = (sum(p.numel() for p in each.parameters()) for each in networks)
+        return {"all": counts["all"] + rate + shown, "encoder": counts["encoder"] + rate}
+
     def record(self, index: np.ndarray, mu: np.ndarray) -> ContextBlock:
         return ContextBlock(index, mu, self.nested, self.contexts)

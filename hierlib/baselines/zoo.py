@@ -55,6 +55,12 @@ class ZooCodec:
             raise CheckpointError(f"{path} does not hold the model it describes ({error}): copy it again.") from None
         return cls(network, about["architecture"], fingerprint(tensors), name or about.get("name", Path(path).stem))
 
+    @property
+    def parameter_counts(self) -> dict[str, int]:
+        """Numbers in the networks: of "all", and of the "encoder", which runs all but the way back to the picture."""
+        every, shown = (sum(p.numel() for p in each.parameters()) for each in (self.network, self.network.g_s))
+        return {"all": every, "encoder": every - shown}
+
     def encode(self, image: Tensor) -> bytes:
         """(3, H, W) float in [0, 1] -> the whole file. Raises PictureError for what is no such picture or too large."""
         import torch

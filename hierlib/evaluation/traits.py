@@ -33,7 +33,7 @@ def traits(codecs: Sequence[ProgressiveCodec], pictures: Mapping[int, Sequence[T
 
     pictures: (3, side, side) in [0, 1], by side. codec; cut: what a prefix may be; portable: whether bytes that one
     machine wrote mean the same on another (both as the codec says of itself, "" and NaN where it does not);
-    empty_bytes: of the file of a grey picture of 64x64; parameters: of its network, 0 without one; encode_<side>_s and
+    empty_bytes: of the file of a grey picture of 64x64; parameters: of its networks, 0 without one; encode_<side>_s and
     decode_<side>_s: medians over pictures and ``repeats``, all codecs in turns, of the whole file; machine: on what.
     """
     import pandas as pd
@@ -41,14 +41,14 @@ def traits(codecs: Sequence[ProgressiveCodec], pictures: Mapping[int, Sequence[T
 
     rows: list[dict[str, Any]] = []
     for codec in codecs:
-        network = getattr(codec, "network", None)
+        counts = getattr(codec, "parameter_counts", {"all": 0})
         rows.append(
             {
                 "codec": codec.name,
                 "cut": getattr(codec, "cut", ""),
                 "portable": getattr(codec, "portable", None),
                 "empty_bytes": len(codec.encode(torch.full((3, EMPTY, EMPTY), 0.5))),
-                "parameters": 0 if network is None else sum(p.numel() for p in network.parameters()),
+                "parameters": counts["all"],
             }
         )
     for side, shown in pictures.items():
