@@ -63,7 +63,8 @@ EXPECT = {
     "tiny64-control": "Not run to its end: tiny64-transfer without the task loss; hours on a core.",
     "tiny64-transfer": "Run for 700 steps (data/checkpoints), hours on a core for all: what may carry the task loss's "
     "gain to other classifiers. Nothing is promised.",
-    "trits64-start": "The first of two runs of the backbone of DPICT, PICM and CTC: one block, no task loss.",
+    "trits64-start": "The first of two runs of the backbone of DPICT, PICM and CTC: one block, no task loss. PLONQ, "
+    "DeepHQ and ProgDTD may start from it too.",
     "trits64-rd": "The distortion-only regime, from trits64-start: DPICT as published, on our backbone.",
     "trits64": "The task loss of the finest level of tiny64, from trits64-start: PICM, and DPICT's second regime.",
     "plonq64-start": "The first of two runs of PLONQ's backbone: a random step of 1 to 9 for y each update.",
