@@ -1,0 +1,92 @@
+"""What the task loss buys: each peer trained with it less the same peer trained without, for as many updates.
+
+A peer's weights come in both regimes (``dpict`` and ``dpict-task``), and nothing else differs: the control that a codec
+trained with the task loss alone does not have. ``python -m hierlib.evaluation.regimes --write`` writes
+``data/results/regimes.csv`` (every classifier, level and budget, PSNR) and the README's table. No number is typed in.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ..errors import DataError
+from ..files import shipped
+from .curves import paired_difference
+from .publish import Published, as_written
+from .results import Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TASK = "-task"  # ends the name of weights that were trained with the task loss
+SHOWN = (64, 128, 256, 512)  # bytes, in the README
+PSNR = "psnr_db"
+
+
+def regimes(plain: Results, task: Results) -> pd.DataFrame:
+    """One row for each classifier, measure (accuracy at each level, and PSNR) and budget: with the task loss less
+    without, with a 95 % interval (paired bootstrap over pictures). Raises DataError for results of other pictures.
+    """
+    import pandas as pd
+
+    frames = []
+    for classifier in plain.classifiers:
+        for measure in (*(f"right_{level}" for level in plain.levels), PSNR):
+            found = paired_difference(plain, task, measure, classifier)
+            found.insert(0, "measure", measure)
+            found.insert(0, "classifier", classifier)
+            found.insert(0, "codec", plain.meta["codec"]["name"])
+            found.insert(0, "pictures", plain.meta["pictures"]["name"])
+            frames.append(found)
+    return pd.concat(frames, ignore_index=True)
+
+
+def from_shipped() -> pd.DataFrame:
+    """Of all pairs among the shipped results. Raises DataError if there is none."""
+    import pandas as pd
+
+    frames = []
+    for path in sorted(shipped("results").glob(f"*{TASK}-*.parquet")):
+        plain = path.with_name(path.name.replace(f"{TASK}-", "-", 1))
+        if plain.exists():
+            frames.append(regimes(Results.load(plain), Results.load(path)))
+    if not frames:
+        raise DataError("No codec's results ship in both regimes: make them with `make measure`.")
+    return pd.concat(frames, ignore_index=True)
+
+
+def markdown(found: pd.DataFrame) -> str:
+    """The README's table: a row for each pair and classifier at the coarse level in points, one for its PSNR in dB."""
+    budgets = [budget for budget in SHOWN if (found["budget_bytes"] == budget).any()]
+    lines = [
+        f"| codec | judged by | {' | '.join(f'{budget:,} B' for budget in budgets)} |",
+        "|---" * (len(budgets) + 2) + "|",
+    ]
+    for (_, codec), of_codec in found.groupby(["pictures", "codec"], sort=False):
+        coarse = next(name for name in of_codec["measure"] if name != PSNR)
+        for classifier, rows in of_codec.groupby("classifier", sort=False):
+            lines.append(_line(codec, classifier, rows[rows["measure"] == coarse], budgets, 100, 1))
+        psnr = of_codec[(of_codec["measure"] == PSNR) & (of_codec["classifier"] == of_codec["classifier"].iloc[0])]
+        lines.append(_line(codec, "PSNR, dB", psnr, budgets, 1, 2))
+    return "\n".join(lines)
+
+
+def _line(codec: str, judge: str, rows: pd.DataFrame, budgets: list[int], scale: int, digits: int) -> str:
+    cells = []
+    for budget in budgets:
+        at = rows.set_index("budget_bytes").loc[budget]
+        value, low, high = (f"{scale * at[name]:+.{digits}f}" for name in ("difference", "low", "high"))
+        cells.append(f"{value} ({low} to {high})")
+    return f"| {codec} | {judge} | {' | '.join(cells)} |"
+
+
+def _made() -> tuple[pd.DataFrame, str]:
+    found = as_written(from_shipped())
+    return found, markdown(found)
+
+
+PUBLISHED = Published("regimes", "results/regimes.csv", _made)
+
+if __name__ == "__main__":
+    sys.exit(PUBLISHED.command("What the task loss buys."))

@@ -1,0 +1,55 @@
+"""With the task loss less without: a toy whose differences are known, and a shipped table that is current."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from evaluation_toys import ByColour, FourBytes, hierarchy, pictures
+
+from hierlib.errors import DataError
+from hierlib.evaluation import Results, evaluate
+from hierlib.evaluation.regimes import PUBLISHED, markdown, regimes
+from hierlib.files import shipped
+
+
+class Later(FourBytes):
+    """The same four bytes, behind one that says nothing."""
+
+    def encode(self, image):
+        return b"\0" + super().encode(image)
+
+    def decode(self, prefix):
+        return super().decode(prefix[1:])
+
+
+def measured(codec, classes=(0, 1, 2, 3, 3)) -> Results:
+    return evaluate(codec, pictures(list(classes)), hierarchy(), [ByColour()], (2, 3, 64), progress=False)
+
+
+def test_differences_by_hand():
+    found = regimes(measured(Later()), measured(FourBytes())).set_index(["measure", "budget_bytes"])["difference"]
+    # who has one byte more knows the kind at 3 bytes (5 right, 3 by guessing), and at 64 both know all
+    assert found["right_kind"].tolist() == pytest.approx([0, 0.4, 0])
+    assert found["psnr_db"].iloc[1] > 0
+    assert found["psnr_db"].iloc[2] == 0
+    with pytest.raises(DataError):
+        regimes(measured(Later()), measured(FourBytes(), (0, 1)))
+
+
+def test_the_page_of_the_toy():
+    page = markdown(regimes(measured(FourBytes()), measured(Later()))).splitlines()
+    assert page[0] == "| codec | judged by | 64 B |"
+    assert page[2].endswith("| by colour | +0.0 (+0.0 to +0.0) |")
+    assert page[3].endswith("| PSNR, dB | +0.00 (+0.00 to +0.00) |")
+
+
+def test_the_readmes_table_is_that_of_the_shipped_table_and_that_of_the_results(root):
+    table = pd.read_csv(shipped("results", "regimes.csv"))
+    readme = (root / "README.md").read_text()
+    assert PUBLISHED.within(readme, markdown(table)) == readme, "run make ledger"
+    for (pictures_, codec, classifier), rows in table.groupby(["pictures", "codec", "classifier"]):
+        of = [Results.load(shipped("results", f"{codec}{end}-{pictures_}.parquet")).table() for end in ("", "-task")]
+        means = [t[(t["classifier"] == classifier) & (t["kind"] == "budget")].set_index("budget_bytes") for t in of]
+        for measure, each in rows.groupby("measure"):
+            expected = (means[1][measure] - means[0][measure])[each["budget_bytes"]]
+            assert each["difference"].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-5)
