@@ -7,7 +7,9 @@ import secrets
 import shutil
 import socket
 import sys
+import threading
 
+import psutil
 import pytest
 from driving import CHROMIUM, FLAGS, ROOT, served
 
@@ -19,6 +21,16 @@ def browser():
         browser = started.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
         yield browser
         browser.close()
+        watchdog = threading.Timer(30, _end_driver)  # once in dozens of runs node did not exit, and its end is awaited
+        watchdog.daemon = True
+        watchdog.start()
+    watchdog.cancel()
+
+
+def _end_driver() -> None:
+    for child in psutil.Process().children():
+        if "node" in child.name():
+            child.kill()
 
 
 @pytest.fixture
