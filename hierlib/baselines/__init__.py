@@ -46,6 +46,7 @@ METHODS = {
     "plonq": "three nested quantisation steps, the largest sigma first (Lu et al. 2021)",
     "progdtd": "channel by channel, z and y in turns, trained with both tails dropped (Hojjat et al. 2023)",
 }
+TASK = "-task"  # ends the name of a peer's weights that were trained with the task loss
 APART = ("limitnet",)  # made for weak senders: figures and tables of rates leave them out, views/senders.py has them
 
 

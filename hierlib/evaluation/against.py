@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from ..files import shipped
 from .curves import bytes_at, paired_difference
-from .publish import Published, as_written
+from .publish import Published, interval, of_rows
 from .results import Results
 
 if TYPE_CHECKING:
@@ -139,16 +139,10 @@ def _cell(row: Any) -> str:
     if row["n_decodable"] == 0:
         return "no file"
     some = "" if row["n_decodable"] == row["n"] else f", {row['n_decodable']:,} files"
-    low, high = (f"{100 * row[side]:+.1f}" for side in ("low", "high"))
-    return f"{100 * row['difference']:+.1f} ({low} to {high}{some})"
+    return interval(row["difference"], row["low"], row["high"], beside=some)
 
 
-def _made() -> tuple[pd.DataFrame, str]:
-    found = as_written(from_shipped())
-    return found, markdown(found)
-
-
-PUBLISHED = Published("against", "results/against.csv", _made)
+PUBLISHED = Published("against", "results/against.csv", of_rows(from_shipped, markdown))
 
 if __name__ == "__main__":
     sys.exit(PUBLISHED.command("Ours against every other codec."))

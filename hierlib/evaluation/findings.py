@@ -237,14 +237,17 @@ def _peer_rate(shelf: Shelf, test: str, anchor: str, pictures: str, measure: str
 
 def _peer_saving(shelf: Shelf, test: str, anchor: str, pictures: str, measure: str, classifier: str) -> Found:
     """Percent of bytes that one measured codec saves against another."""
-    found = _peer_rate(shelf, test, anchor, pictures, measure, classifier)
-    return replace(found, value=-found.value, low=-found.high, high=-found.low)
+    return _turned(_peer_rate(shelf, test, anchor, pictures, measure, classifier))
 
 
 def _saving(shelf: Shelf, test: str, anchor: str, measure: str) -> Found:
-    """Percent of bytes that one arm saves against another: the BD-rate with its sign turned."""
-    found = _bd_rate(shelf, test, anchor, measure)
-    return replace(found, value=-found.value)
+    """Percent of bytes that one arm saves against another."""
+    return _turned(_bd_rate(shelf, test, anchor, measure))
+
+
+def _turned(found: Found) -> Found:
+    """With its sign turned: a saving in place of a rate."""
+    return replace(found, value=-found.value, low=-found.high, high=-found.low)
 
 
 def _best_split(shelf: Shelf, measure: str, chosen: str, *others: str) -> Found:

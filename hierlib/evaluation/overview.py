@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from ..files import shipped
 from .curves import bootstrap, by_picture, means_over_log_bytes
-from .publish import Published, as_written
+from .publish import Published, interval, of_rows
 from .results import Results
 
 if TYPE_CHECKING:
@@ -94,17 +94,16 @@ def markdown(found: pd.DataFrame, about: pd.DataFrame) -> str:
 def _cell(row: Any) -> str:
     if not math.isfinite(row["accuracy"]):
         return ""
-    return f"{100 * row['accuracy']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+    return interval(row["accuracy"], row["low"], row["high"], sign="")
 
 
-def _made() -> tuple[pd.DataFrame, str]:
+def _page(found: pd.DataFrame) -> str:
     import pandas as pd
 
-    found = as_written(from_shipped())
-    return found, markdown(found, pd.read_csv(shipped("results", "traits.csv")))
+    return markdown(found, pd.read_csv(shipped("results", "traits.csv")))
 
 
-PUBLISHED = Published("overview", "results/overview.csv", _made)
+PUBLISHED = Published("overview", "results/overview.csv", of_rows(from_shipped, _page))
 
 if __name__ == "__main__":
     sys.exit(PUBLISHED.command("Every codec in one table."))

@@ -25,6 +25,30 @@ def as_written(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(rows.to_csv(index=False, float_format=FLOATS)))
 
 
+def interval(
+    value: float, low: float, high: float, *, scale: float = 100, digits: int = 1, sign: str = "+", beside: str = ""
+) -> str:
+    """A cell: the value and its interval, times ``scale``. sign: "" where plus says nothing; beside ends the bracket.
+
+    >>> interval(0.5, 0.25, 0.75, sign="")
+    '50.0 (25.0 to 75.0)'
+    """
+    middle, least, most = (f"{scale * x:{sign}.{digits}f}" for x in (value, low, high))
+    return f"{middle} ({least} to {most}{beside})"
+
+
+def of_rows(
+    rows: Callable[[], pd.DataFrame], page: Callable[[pd.DataFrame], str]
+) -> Callable[[], tuple[pd.DataFrame, str]]:
+    """How a table is made whose page follows from its rows, as a reader of the CSV has them."""
+
+    def make() -> tuple[pd.DataFrame, str]:
+        found = as_written(rows())
+        return found, page(found)
+
+    return make
+
+
 @dataclass(frozen=True)
 class Published:
     """name: of the README's place, and of the module; csv: path under ``data/``; make: all rows, and the page."""

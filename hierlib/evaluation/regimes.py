@@ -10,16 +10,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from ..baselines import TASK
 from ..errors import DataError
 from ..files import shipped
 from .curves import paired_difference
-from .publish import Published, as_written
+from .publish import Published, interval, of_rows
 from .results import Results
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TASK = "-task"  # ends the name of weights that were trained with the task loss
 SHOWN = (64, 128, 256, 512)  # bytes, in the README
 PSNR = "psnr_db"
 
@@ -76,17 +76,11 @@ def _line(codec: str, judge: str, rows: pd.DataFrame, budgets: list[int], scale:
     cells = []
     for budget in budgets:
         at = rows.set_index("budget_bytes").loc[budget]
-        value, low, high = (f"{scale * at[name]:+.{digits}f}" for name in ("difference", "low", "high"))
-        cells.append(f"{value} ({low} to {high})")
+        cells.append(interval(at["difference"], at["low"], at["high"], scale=scale, digits=digits))
     return f"| {codec} | {judge} | {' | '.join(cells)} |"
 
 
-def _made() -> tuple[pd.DataFrame, str]:
-    found = as_written(from_shipped())
-    return found, markdown(found)
-
-
-PUBLISHED = Published("regimes", "results/regimes.csv", _made)
+PUBLISHED = Published("regimes", "results/regimes.csv", of_rows(from_shipped, markdown))
 
 if __name__ == "__main__":
     sys.exit(PUBLISHED.command("What the task loss buys."))

@@ -72,7 +72,7 @@ def _kinds(codec: str) -> tuple[str, ...]:
         return ("other",)
     if not baselines.peer(codec):
         return ()
-    if codec.endswith("-task"):
+    if codec.endswith(baselines.TASK):
         return ("task",)
     return ("learned", "task") if codec == "picm" else ("learned",)  # it is published with the task loss
 
