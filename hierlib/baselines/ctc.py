@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from ..codec.coders import GUARD
+from ..codec.network import numbers_in
 from ..codec.tables import TOTAL, Tables
 from ..errors import BitstreamError, CheckpointError
 from .contexts import RATE_PLANES, Contexts, PlaneContext
@@ -198,9 +199,8 @@ class CTC(DPICT):
     @property
     def parameter_counts(self) -> dict[str, int]:
         """As of any codec; an encoder needs the networks of CRR, not those of CDR."""
-        counts, networks = super().parameter_counts, (self.contexts.rate, self.contexts.shown)
-        rate, shown = (sum(p.numel() for p in each.parameters()) for each in networks)
-        return {"all": counts["all"] + rate + shown, "encoder": counts["encoder"] + rate}
+        counts, rate = super().parameter_counts, numbers_in(self.contexts.rate)
+        return {"all": counts["all"] + rate + numbers_in(self.contexts.shown), "encoder": counts["encoder"] + rate}
 
     def record(self, index: np.ndarray, mu: np.ndarray) -> ContextBlock:
         return ContextBlock(index, mu, self.nested, self.contexts)

@@ -58,8 +58,10 @@ class ZooCodec:
     @property
     def parameter_counts(self) -> dict[str, int]:
         """Numbers in the networks: of "all", and of the "encoder", which runs all but the way back to the picture."""
-        every, shown = (sum(p.numel() for p in each.parameters()) for each in (self.network, self.network.g_s))
-        return {"all": every, "encoder": every - shown}
+        from ..codec.network import numbers_in
+
+        every = numbers_in(self.network)
+        return {"all": every, "encoder": every - numbers_in(self.network.g_s)}
 
     def encode(self, image: Tensor) -> bytes:
         """(3, H, W) float in [0, 1] -> the whole file. Raises PictureError for what is no such picture or too large."""

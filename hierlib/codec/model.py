@@ -19,7 +19,7 @@ from ..errors import BudgetError, PictureError
 from ..images.pictures import check_picture
 from . import container, tiles
 from .coders import Block, Check, DecodingCoder, EncodingCoder, quantised_values
-from .network import HierNetwork
+from .network import HierNetwork, numbers_in
 from .protocol import Decoded
 from .rangecoder import Decoder, Encoder
 from .receiver import StreamDecoder
@@ -84,8 +84,8 @@ class HierCodec:
         """Numbers in the networks: of "all", and of the "encoder", which runs all but the way back to the picture."""
         linear = getattr(self.network, "linear", None)
         back = [self.network.g_s, *([linear.inverse_conv] if linear is not None else [])]
-        every, shown = (sum(p.numel() for each in of for p in each.parameters()) for of in ([self.network], back))
-        return {"all": every, "encoder": every - shown}
+        every = numbers_in(self.network)
+        return {"all": every, "encoder": every - numbers_in(*back)}
 
     @property
     def device(self) -> torch.device:

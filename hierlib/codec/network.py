@@ -62,6 +62,11 @@ class HierNetwork(nn.Module):
             cast(Tensor, last.bias).zero_()
 
 
+def numbers_in(*modules: nn.Module) -> int:
+    """How many numbers the networks hold, trainable or not."""
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
 def y_hat_of(blocks: Sequence[Tensor], M: int) -> Tensor:
     """The first blocks, (B, size, h, w) each -> y_hat (B, M, h, w), zeros where a block was not begun."""
     known = torch.cat(list(blocks), 1)

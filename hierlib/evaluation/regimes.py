@@ -8,6 +8,7 @@ trained with the task loss alone does not have. ``python -m hierlib.evaluation.r
 from __future__ import annotations
 
 import sys
+from itertools import product
 from typing import TYPE_CHECKING
 
 from ..baselines import TASK
@@ -22,23 +23,25 @@ if TYPE_CHECKING:
 
 SHOWN = (64, 128, 256, 512)  # bytes, in the README
 PSNR = "psnr_db"
+NOBODY = "-"  # judges it
 
 
 def regimes(plain: Results, task: Results) -> pd.DataFrame:
-    """One row for each classifier, measure (accuracy at each level, and PSNR) and budget: with the task loss less
-    without, with a 95 % interval (paired bootstrap over pictures). Raises DataError for results of other pictures.
+    """One row for each measure (accuracy at each level by each classifier, and PSNR, which nobody judges) and budget:
+    with the task loss less without, with a 95 % interval (paired bootstrap over pictures). Raises DataError for results
+    of other pictures.
     """
     import pandas as pd
 
     frames = []
-    for classifier in plain.classifiers:
-        for measure in (*(f"right_{level}" for level in plain.levels), PSNR):
-            found = paired_difference(plain, task, measure, classifier)
-            found.insert(0, "measure", measure)
-            found.insert(0, "classifier", classifier)
-            found.insert(0, "codec", plain.meta["codec"]["name"])
-            found.insert(0, "pictures", plain.meta["pictures"]["name"])
-            frames.append(found)
+    accuracies = [f"right_{level}" for level in plain.levels]
+    for classifier, measure in (*product(plain.classifiers, accuracies), (NOBODY, PSNR)):
+        found = paired_difference(plain, task, measure, None if classifier == NOBODY else classifier)
+        found.insert(0, "measure", measure)
+        found.insert(0, "classifier", classifier)
+        found.insert(0, "codec", plain.meta["codec"]["name"])
+        found.insert(0, "pictures", plain.meta["pictures"]["name"])
+        frames.append(found)
     return pd.concat(frames, ignore_index=True)
 
 
@@ -64,11 +67,10 @@ def markdown(found: pd.DataFrame) -> str:
         "|---" * (len(budgets) + 2) + "|",
     ]
     for (_, codec), of_codec in found.groupby(["pictures", "codec"], sort=False):
-        coarse = next(name for name in of_codec["measure"] if name != PSNR)
-        for classifier, rows in of_codec.groupby("classifier", sort=False):
-            lines.append(_line(codec, classifier, rows[rows["measure"] == coarse], budgets, 100, 1))
-        psnr = of_codec[(of_codec["measure"] == PSNR) & (of_codec["classifier"] == of_codec["classifier"].iloc[0])]
-        lines.append(_line(codec, "PSNR, dB", psnr, budgets, 1, 2))
+        coarse = of_codec["measure"].iloc[0]
+        for classifier, rows in of_codec[of_codec["measure"] == coarse].groupby("classifier", sort=False):
+            lines.append(_line(codec, classifier, rows, budgets, 100, 1))
+        lines.append(_line(codec, "PSNR, dB", of_codec[of_codec["measure"] == PSNR], budgets, 1, 2))
     return "\n".join(lines)
 
 

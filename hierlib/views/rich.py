@@ -43,8 +43,10 @@ def decoded_html(decoded: Any) -> str:
 
 def codec_html(codec: Any) -> str:
     """``HierCodec``: blocks, widths, parameters by part, and the fingerprint that its streams carry."""
+    from ..codec.network import numbers_in
+
     config, network = codec.network.config, codec.network
-    parts = {name: sum(p.numel() for p in module.parameters()) for name, module in network.named_children()}
+    parts = {name: numbers_in(module) for name, module in network.named_children()}
     facts = {
         "levels": codec.levels,
         "channels up to": config.blocks,
@@ -70,7 +72,9 @@ def classifier_html(classifier: Any) -> str:
     network: Any = getattr(classifier, "network", None)
     facts: dict[str, Any] = {"classes": len(classifier.wnids), "the first": ", ".join(classifier.wnids[:4])}
     if hasattr(network, "parameters"):
-        facts["parameters"] = sum(p.numel() for p in network.parameters())
+        from ..codec.network import numbers_in
+
+        facts["parameters"] = numbers_in(network)
     return facts_html(f"classifier {classifier.name}", {**facts, **getattr(classifier, "about", {})})
 
 
