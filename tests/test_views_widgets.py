@@ -12,7 +12,8 @@ from hierlib.errors import BudgetError
 from hierlib.images.pictures import to_uint8
 from hierlib.images.shapes import shapes
 from hierlib.views.captions import arrived_html, breadcrumb_html, strip_html
-from hierlib.views.ladder import Crumb, climb
+from hierlib.views.crumbs import Crumb
+from hierlib.views.ladder import climb
 from hierlib.views.latest import LatestWins
 from hierlib.views.widgets import contact_sheet, decode_slider, duel_slider, live_box
 

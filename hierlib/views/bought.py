@@ -12,7 +12,8 @@ import numpy as np
 from ..codec.protocol import Decoded, ProgressiveCodec
 from ..errors import BudgetError
 from ..evaluation.confidence import log_odds
-from .ladder import check_fit, decode_cuts, frame_bytes
+from .crumbs import check_fit
+from .ladder import decode_cuts, frame_bytes
 from .latents import arrival_maps, received_whole
 from .latest import LatestWins
 from .palette import FAINT, GREEN, VERMILION, level_colour

@@ -8,7 +8,8 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from .ladder import Crumb, Ladder, Rung, data_uri, mark
+from .crumbs import Crumb, mark
+from .ladder import Ladder, Rung, data_uri
 from .latents import map_uri, map_words
 from .palette import FAINT, level_colour
 

@@ -17,7 +17,8 @@ from ..codec.protocol import Decoded, ProgressiveCodec
 from ..errors import BudgetError
 from ..evaluation.confidence import shipped_confidence
 from .captions import breadcrumb_html
-from .ladder import Crumb, calibrated, check_fit, frame_bytes, name_pictures, truth_of
+from .crumbs import Crumb, calibrated, check_fit, name_pictures, truth_of
+from .ladder import frame_bytes
 from .latest import LatestWins
 from .palette import FAINT, VERMILION, level_colour
 from .sheet import sheet, styled

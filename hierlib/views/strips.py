@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..images.pictures import to_uint8
-from .ladder import Ladder, Rung, mark
+from .crumbs import mark
+from .ladder import Ladder, Rung
 from .palette import FAINT, GREEN, INK, LEVELS, PAPER, VERMILION
 from .sheet import sheet, styled
 

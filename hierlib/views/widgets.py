@@ -14,7 +14,8 @@ from ..codec.protocol import ProgressiveCodec
 from ..errors import BudgetError, HierlibError
 from ..evaluation.confidence import Confidence, shipped_confidence
 from .captions import breadcrumb_html, caption_html, confidence_html, stills_html, strip_html
-from .ladder import Ladder, Rung, calibrated, check_fit, frame_bytes, name_pictures, truth_of
+from .crumbs import calibrated, check_fit, name_pictures, truth_of
+from .ladder import Ladder, Rung, frame_bytes
 from .latents import received_whole
 from .latest import LatestWins
 
