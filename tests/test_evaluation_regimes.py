@@ -8,8 +8,9 @@ from evaluation_toys import ByColour, FourBytes, hierarchy, pictures
 
 from hierlib.errors import DataError
 from hierlib.evaluation import Results, evaluate
-from hierlib.evaluation.regimes import NOBODY, PUBLISHED, markdown, regimes
+from hierlib.evaluation.regimes import NOBODY, PUBLISHED, markdown, pairs, regimes
 from hierlib.files import shipped
+from hierlib.views.regimes import bought_by_the_task
 
 
 class Later(FourBytes):
@@ -41,6 +42,20 @@ def test_the_page_of_the_toy():
     assert page[0] == "| codec | judged by | 64 B |"
     assert page[2].endswith("| by colour | +0.0 (+0.0 to +0.0) |")
     assert page[3].endswith("| PSNR, dB | +0.00 (+0.00 to +0.00) |")
+
+
+def test_drawn_are_the_codecs_that_are_there_in_both_regimes():
+    plain, task, alone = measured(Later()), measured(FourBytes()), measured(FourBytes())
+    for results, name in ((plain, "toy"), (task, "toy-task"), (alone, "other-task")):
+        results.meta["codec"]["name"] = name
+    assert pairs([task, alone, plain]) == [(plain, task)]
+    figure = bought_by_the_task([alone, task, plain])
+    judged, psnr = figure.axes
+    assert [line.get_label() for line in judged.lines[1:]] == ["toy"]  # the first is that of no difference
+    assert judged.lines[1].get_ydata().tolist() == pytest.approx([0, 40, 0])  # points, as by hand above
+    assert psnr.lines[1].get_ydata()[-1] == 0
+    with pytest.raises(DataError, match="as NAME and NAME-task: these are toy, other-task"):
+        bought_by_the_task([plain, alone])
 
 
 def test_the_readmes_table_is_that_of_the_shipped_table_and_that_of_the_results(root):

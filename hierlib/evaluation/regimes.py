@@ -8,6 +8,7 @@ trained with the task loss alone does not have. ``python -m hierlib.evaluation.r
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -26,15 +27,15 @@ PSNR = "psnr_db"
 NOBODY = "-"  # judges it
 
 
-def regimes(plain: Results, task: Results) -> pd.DataFrame:
+def regimes(plain: Results, task: Results, levels: int | None = None) -> pd.DataFrame:
     """One row for each measure (accuracy at each level by each classifier, and PSNR, which nobody judges) and budget:
-    with the task loss less without, with a 95 % interval (paired bootstrap over pictures). Raises DataError for results
-    of other pictures.
+    with the task loss less without, with a 95 % interval (paired bootstrap over pictures). levels: how many, coarse
+    first; all if None. Raises DataError for results of other pictures.
     """
     import pandas as pd
 
     frames = []
-    accuracies = [f"right_{level}" for level in plain.levels]
+    accuracies = [f"right_{level}" for level in plain.levels[:levels]]
     for classifier, measure in (*product(plain.classifiers, accuracies), (NOBODY, PSNR)):
         found = paired_difference(plain, task, measure, None if classifier == NOBODY else classifier)
         found.insert(0, "measure", measure)
@@ -43,6 +44,12 @@ def regimes(plain: Results, task: Results) -> pd.DataFrame:
         found.insert(0, "pictures", plain.meta["pictures"]["name"])
         frames.append(found)
     return pd.concat(frames, ignore_index=True)
+
+
+def pairs(results: Iterable[Results]) -> list[tuple[Results, Results]]:
+    """Of results of one set of pictures, those of codecs that are there in both regimes: without, with."""
+    by_name = {result.meta["codec"]["name"]: result for result in results}
+    return [(plain, by_name[name + TASK]) for name, plain in by_name.items() if name + TASK in by_name]
 
 
 def from_shipped() -> pd.DataFrame:

@@ -63,7 +63,7 @@ def rate_accuracy(results: Sequence[Results], classifier: str | None = None, x: 
         axis.set(title=f"({letter}) {level}, K = {groups}", ylim=(0, None))
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes[0, 0].set_ylabel("right answers")
-    return _finish(figure, axes)
+    return finish(figure, axes)
 
 
 @styled
@@ -76,7 +76,7 @@ def rate_similarity(results: Sequence[Results], x: str = "bytes") -> Figure:
         _curves(axis, results, "wup", name, x)
         axis.set(title=f"({letter}) {name}")
     axes[0, 0].set_ylabel(LABELS["wup"])
-    return _finish(figure, axes)
+    return finish(figure, axes)
 
 
 @styled
@@ -88,7 +88,7 @@ def rate_distortion(results: Sequence[Results], x: str = "bytes") -> Figure:
     for axis, measure in zip(axes[0], ("psnr_db", "ms_ssim"), strict=True):
         _curves(axis, results, measure, None, x, originals=False)
         axis.set(title=LABELS[measure])
-    return _finish(figure, axes)
+    return finish(figure, axes)
 
 
 @styled
@@ -116,7 +116,7 @@ def survival(results: Results, classifier: str | None = None) -> Figure:
             axis.plot(half, 0.5, "o", color=level_colour(index))
             axis.annotate(f"{half:,.0f} B", (half, 0.5), (6, -11), textcoords="offset points", fontsize=8.5)
     axis.set(xlabel=LABELS["bytes"], ylabel="known for good", ylim=(0, 1), title=results.meta["codec"]["name"])
-    _log_bytes(axis)
+    log_bytes(axis)
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axis.legend(loc="upper left")
     return figure
@@ -141,7 +141,7 @@ def calibration(results: Results, classifier: str | None = None) -> Figure:
     name = classifier or results.classifiers[0]
     axis.set(xlabel=LABELS["bytes"], ylabel="calibration error", ylim=(0, None))
     axis.set_title(f"{results.meta['codec']['name']}, {name}")
-    _log_bytes(axis)
+    log_bytes(axis)
     axis.legend(loc="upper right")
     return figure
 
@@ -225,16 +225,16 @@ def _curves(
             clean = table[table["kind"] == "original"][measure].mean()
             axis.axhline(clean, color=FAINT, linestyle="--", linewidth=1.2, label="originals")
     axis.set_xlabel(LABELS[x])
-    _log_bytes(axis)
+    log_bytes(axis)
 
 
-def _log_bytes(axis: Any) -> None:
+def log_bytes(axis: Any) -> None:
     """Bytes (or bits per pixel) on a scale of doublings, written as plain numbers."""
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:.3g}")
 
 
-def _finish(figure: Figure, axes: Any) -> Figure:
+def finish(figure: Figure, axes: Any) -> Figure:
     """One legend for all panels, below them."""
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
