@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from peer_toys import peer_codec
 from views_toys import COLOURS, ByColour, Pyramid, hierarchy, picture
@@ -59,6 +60,18 @@ def test_the_senders_figure_has_everybody_and_says_who_stands_apart(results: lis
         senders(results, 64)
     with pytest.raises(DataError, match="no results"):
         senders([], 64)
+
+
+def test_times_taken_in_turns_are_told_where_they_are_of_everybody(results: list[Results]) -> None:
+    names = ["limitnet0", "pyramid", "progdtd0", "somebody else"]
+    taken = pd.DataFrame({"codec": names, "encode_64_s": [1, 2, 3, 4], "decode_64_s": [5, 6, 7, 8]})
+    found = costs(results, taken)
+    assert found["encode_ms"].tolist() == [2000, 3000, 1000]
+    assert found["decode_ms"].tolist() == [6000, 7000, 5000]
+    assert "in turns" in senders(results, 257, taken=taken).axes[0].get_xlabel()
+    for lacking in (taken[:2], taken.rename(columns={"encode_64_s": "encode_256_s"})):
+        assert costs(results, lacking)["encode_ms"].tolist() == costs(results)["encode_ms"].tolist()
+        assert "in turns" not in senders(results, 257, taken=lacking).axes[0].get_xlabel()
 
 
 def test_figures_of_rates_leave_them_out_unless_there_is_nobody_else(results: list[Results]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from ..files import shipped
+from . import traits
 from .curves import bootstrap, by_picture, means_over_log_bytes
 from .publish import Published, interval, of_rows
 from .results import Results
@@ -98,9 +99,7 @@ def _cell(row: Any) -> str:
 
 
 def _page(found: pd.DataFrame) -> str:
-    import pandas as pd
-
-    return markdown(found, pd.read_csv(shipped("results", "traits.csv")))
+    return markdown(found, traits.from_shipped())
 
 
 PUBLISHED = Published("overview", "results/overview.csv", of_rows(from_shipped, _page))
