@@ -31,29 +31,28 @@ def costs(results: Sequence[Results], taken: DataFrame | None = None) -> Any:
     """
     import pandas as pd
 
-    side = _side(results[0]) if results else 0
-    names = [result.meta["codec"]["name"] for result in results]
-    in_turns = taken is not None and f"encode_{side}_s" in taken and set(names) <= set(taken["codec"])
     rows = []
-    for name, result in zip(names, results, strict=True):
+    for result in results:
         meta = result.meta
-        counts = meta.get("parameters", {})
-        encode_s, decode_s = meta["seconds"]["encode"], meta["seconds"]["decode"]
-        times_s = encode_s / meta["pictures"]["n"], decode_s / max(1, meta["decodings"])
-        if in_turns and taken is not None:
-            times_s = tuple(taken.set_index("codec").loc[name, [f"encode_{side}_s", f"decode_{side}_s"]])
+        name, counts = meta["codec"]["name"], meta.get("parameters", {})
         rows.append(
             {
                 "codec": name,
-                "encode_ms": 1000 * times_s[0],
-                "decode_ms": 1000 * times_s[1],
-                "in_turns": in_turns,
+                "encode_ms": 1000 * meta["seconds"]["encode"] / meta["pictures"]["n"],
+                "decode_ms": 1000 * meta["seconds"]["decode"] / max(1, meta["decodings"]),
+                "in_turns": False,
                 "parameters_m": counts.get("all", float("nan")) / 1e6,
                 "encoder_m": counts.get("encoder", float("nan")) / 1e6,
                 "apart": apart(name),
             }
         )
-    return pd.DataFrame(rows).set_index("codec")
+    found = pd.DataFrame(rows).set_index("codec")
+    if taken is not None:
+        of_codec, columns = taken.set_index("codec"), [f"{what}_{_side(results[0])}_s" for what in ("encode", "decode")]
+        if set(columns) <= set(of_codec) and set(found.index) <= set(of_codec.index):
+            found[["encode_ms", "decode_ms"]] = 1000 * of_codec.loc[found.index, columns].to_numpy()
+            found["in_turns"] = True
+    return found
 
 
 def _side(result: Results) -> int:
@@ -89,8 +88,8 @@ def senders(
                 cost["encode_ms"], at[f"right_{level}"].iloc[0], MARKERS[index % len(MARKERS)], color=hue,
                 markerfacecolor=PAPER if cost["apart"] else hue, markersize=7, label=name + size, linestyle="none",
             )  # fmt: skip
+    how = ", in turns" if spent["in_turns"].all() else ""
     for axis, level in zip(axes[0], levels, strict=True):
-        how = ", in turns" if spent["in_turns"].all() else ""
         axis.set(title=f"{level}, {budget_bytes:,} bytes", xlabel=f"encoding, ms a picture{how}", xscale="log")
         axis.set_ylim(0, 1.08 * axis.get_ylim()[1])
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
