@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import hierlib
 from hierlib.classifiers import small
 from hierlib.codec import weights
 from hierlib.errors import CheckpointError, DataError, RecipeError
@@ -27,6 +28,16 @@ from hierlib.training.start import start
 from hierlib.training.trainer import CodecTask, train
 
 BRIEF = replace(recipe("ci"), name="brief", pictures="shapes:36", batch_size=4, steps=8, gamma=(0.0, 0.0, 0.0))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["ci", "ci-progdtd", "ci-efficientpic", "ci-deephq", "ci-limitnet"])
+def test_what_a_gpu_trained_is_a_codec_anywhere(name: str, tmp_path: Path) -> None:
+    path = start(name, tmp_path, steps=3, workers=1)
+    image = shapes(1)[0]
+    stream = hierlib.load(path, "cuda").encode(image)
+    assert (hierlib.load(path).decode(stream).image - image).abs().mean() < 0.5
 
 
 def test_cross_entropy_is_of_summed_probabilities() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -148,6 +149,7 @@ def save(path: Path, network: HierNetwork, likelihoods: Likelihoods, about: dict
     """Write a weights file, whole or not at all. ``about`` is kept beside the config: recipe, steps, data, seed."""
     from safetensors.torch import save_file
 
+    network, likelihoods = copy.deepcopy(network).cpu(), copy.deepcopy(likelihoods).cpu()  # tables are made on the CPU
     description = {**about, "config": network.config.to_json()}
     with replacing(path) as temporary:
         save_file(export(network, likelihoods), temporary, metadata={"kind": KIND, "about": json.dumps(description)})
