@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     _takes_judges(receive)
 
     train = _command(known, "train", commands.train, "train a codec by a recipe; goes on where an earlier run stopped")
-    train.add_argument("recipe", help="ci, tiny64-rd, tiny64, photo224, paper, tiny-classifier, ...")
+    train.add_argument("recipe", help="ci, tiny64-rd, tiny64, photo192, paper, tiny-classifier, ...")
     train.add_argument("--run", type=Path, metavar="FOLDER", help="where checkpoints and metrics go (runs/RECIPE)")
     train.add_argument("--steps", type=count, metavar="N", help="train N steps in all, not the recipe's number")
     train.add_argument(

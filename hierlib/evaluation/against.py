@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from ..files import shipped
 from .curves import bytes_at, paired_difference
+from .measure import ours as ours_for
 from .publish import Published, interval, of_rows
 from .results import Results
 
@@ -83,14 +84,14 @@ def _decodable_curve(results: Results, measure: str, classifier: str) -> tuple[A
     return chosen["bytes"].to_numpy(float), chosen[measure].to_numpy(float)
 
 
-def from_shipped(codec: str = "tiny") -> pd.DataFrame:
-    """All of it, of what travels with the project."""
+def from_shipped(codec: str = "") -> pd.DataFrame:
+    """All of it, of what travels with the project. codec: who is compared; ours that is meant for each set if empty."""
     import pandas as pd
 
     folder = shipped("results")
     frames = []
     for pictures in SHOWN:
-        mine = folder / f"{codec}-{pictures}.parquet"
+        mine = folder / f"{codec or ours_for(pictures)}-{pictures}.parquet"
         if not mine.exists():
             continue
         ours = Results.load(mine)
@@ -98,7 +99,7 @@ def from_shipped(codec: str = "tiny") -> pd.DataFrame:
             against(ours, Results.load(path)) for path in sorted(folder.glob(f"*-{pictures}.parquet")) if path != mine
         ]
     if not frames:
-        raise DataError(f"There are no results of {codec} in {folder}: make them with `make measure`.")
+        raise DataError(f"There are no results of {codec or 'ours'} in {folder}: make them with `make measure`.")
     return pd.concat(frames, ignore_index=True)
 
 
@@ -115,7 +116,7 @@ def markdown(found: pd.DataFrame) -> str:
         mine = coarse.groupby("budget_bytes")["ours"].first()
         heads = " | ".join(f"{b:,} B (ours {100 * mine[b]:.1f})" for b in budgets)
         lines += [
-            f"| {words} ({pictures}) | {heads} | bytes for ours at {equal:,} |",
+            f"| {words} ({pictures}), {ours_for(pictures)} | {heads} | bytes for ours at {equal:,} |",
             "|---" * (len(budgets) + 2) + "|",
         ]
         compared = {name for name in of_set["rival"] if not apart(name)}

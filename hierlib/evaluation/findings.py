@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import HierlibError
 from .curves import bd_rate, bootstrap, by_picture, means_over_log_bytes
+from .measure import ours as ours_for
 
 if TYPE_CHECKING:
     from .results import Results
@@ -44,11 +45,13 @@ class Found:
 
 @dataclass
 class Shelf:
-    """What findings may look at: measured results, and the folder of the ablations' curves. codec: whose claims."""
+    """What findings may look at: measured results, and the folder of the ablations' curves. codec: whose claims;
+    if empty, of ours that is meant for each set of pictures.
+    """
 
     results: Sequence[Results]
     ablations: Path | None = None
-    codec: str = "tiny"
+    codec: str = ""
     _gains: dict[str, Found] = field(default_factory=dict)
 
     def of(self, codec: str, pictures: str, classifier: str) -> Results:
@@ -58,6 +61,10 @@ class Shelf:
             if (name, on) == (codec, pictures) and classifier in result.classifiers:
                 return result
         raise NotMeasured(f"no results of {codec} on {pictures} with {classifier}")
+
+    def ours(self, pictures: str) -> str:
+        """Whose claims they are on these pictures."""
+        return self.codec or ours_for(pictures)
 
     @cached_property
     def wup(self) -> np.ndarray:
@@ -154,18 +161,18 @@ def _gain(shelf: Shelf, measure: str, pictures: str, classifier: str, low: str, 
     """Mean over log-bytes from ``low`` to ``high`` of ours less the rival's (the classical floor's), paired by picture,
     95 %.
     """
-    key = f"{measure} {pictures} {classifier} {low} {high} {rival}"
+    mine, key = shelf.ours(pictures), f"{measure} {pictures} {classifier} {low} {high} {rival}"
     if key not in shelf._gains:
-        ours, theirs = (shelf.of(codec, pictures, classifier) for codec in (shelf.codec, rival))
+        ours, theirs = (shelf.of(codec, pictures, classifier) for codec in (mine, rival))
         if rival == FLOOR and not theirs.meta["codec"].get("colour_transform"):
             raise NotMeasured(f"the results of {FLOOR} on {pictures} were made without its colour transform")
         one, other = (_by_budget(results, measure, classifier, int(low), int(high)) for results in (ours, theirs))
         budgets = sorted(set(one.columns) & set(other.columns))
         if not budgets or ours.meta["pictures"] != theirs.meta["pictures"]:
-            raise NotMeasured(f"{shelf.codec} and {rival} share no budget from {low} to {high} bytes on {pictures}")
+            raise NotMeasured(f"{mine} and {rival} share no budget from {low} to {high} bytes on {pictures}")
         found = bootstrap(means_over_log_bytes(one[budgets] - other[budgets]).to_numpy())
         spoken = f"{budgets[0]} B" if len(budgets) == 1 else f"{budgets[0]} to {budgets[-1]} B"
-        data = f"{pictures}, {classifier}, {spoken}, against {rival}"
+        data = f"{mine} against {rival}, {pictures}, {classifier}, {spoken}"
         shelf._gains[key] = Found(found.mean, found.low, found.high, data=data, n=found.n)
     return shelf._gains[key]
 
@@ -180,9 +187,9 @@ def _by_budget(results: Results, measure: str, classifier: str, low: int, high: 
 
 def _whole(shelf: Shelf, measure: str, pictures: str, classifier: str) -> Found:
     """Mean of a measure over whole files of ours, 95 % by bootstrap."""
-    rows = shelf.of(shelf.codec, pictures, classifier).of(classifier, "whole")
+    rows = shelf.of(shelf.ours(pictures), pictures, classifier).of(classifier, "whole")
     found = bootstrap(rows[measure].astype(float).to_numpy())
-    data = f"{pictures}, {classifier}, whole files of {rows['bytes'].mean():.0f} B"
+    data = f"{shelf.ours(pictures)}, {pictures}, {classifier}, whole files of {rows['bytes'].mean():.0f} B"
     return Found(found.mean, found.low, found.high, data=data, n=found.n)
 
 

@@ -117,7 +117,7 @@ def claims(path: Path | None = None) -> list[Claim]:
 
 
 def ledger(
-    results: Sequence[Results], *, codec: str = "tiny", ablations: Path | None = None, table: Path | None = None
+    results: Sequence[Results], *, codec: str = "", ablations: Path | None = None, table: Path | None = None
 ) -> list[Row]:
     """Every claim with what is found for it. results: measured ones, of any codecs and pictures."""
     shelf = Shelf(results, ablations, codec)
@@ -175,7 +175,7 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, *(f"{number}. `{command}`" for number, command in enumerate(commands, 1))])
 
 
-def from_shipped(codec: str = "tiny") -> list[Row]:
+def from_shipped(codec: str = "") -> list[Row]:
     """The ledger of what travels with the project."""
     from .results import Results
 

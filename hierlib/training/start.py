@@ -26,7 +26,7 @@ def start(
 ) -> Path:
     """Train what ``name`` says in ``folder``; returns the path of the weights.
 
-    name: a codec's recipe (ci, tiny64, photo224, paper, ablation-base, ...) a classifier's (tiny-classifier, ...),
+    name: a codec's recipe (ci, tiny64, photo192, paper, ablation-base, ...) a classifier's (tiny-classifier, ...),
         or one of CompressAI's architectures (zoo64-mbt2018-mean, ...); a peer's (progdtd64-start, ...); or the
         networks of CTC (ctc64), which need ``start_from``, a backbone.
     steps, start_from, changes (``field=value``), workers: of a codec only, see ``train`` and ``changed``.
