@@ -135,21 +135,19 @@ def fingerprint(tensors: dict[str, Tensor], about: Mapping[str, Any] = MappingPr
 
 def export(network: HierNetwork, likelihoods: Likelihoods) -> dict[str, Tensor]:
     """The tensors of a weights file: networks in float32, CompressAI's prior (to train on), and integer tables."""
+    likelihoods = copy.deepcopy(likelihoods).cpu()  # where tables are made, whatever trained
     tensors = {f"network.{k}": v.detach().float().cpu().contiguous() for k, v in network.state_dict().items()}
-    tensors |= {
-        f"likelihood.{k}": v.detach().cpu().contiguous() for k, v in likelihoods.state_dict().items() if v.numel()
-    }
+    tensors |= {f"likelihood.{k}": v.detach().contiguous() for k, v in likelihoods.state_dict().items() if v.numel()}
     rows, lows, medians = likelihoods.prior_rows()
     for which, stored in (("y", packed(*likelihoods.symbol_rows())), ("z", packed(rows, lows))):
         tensors |= {f"tables.{which}.{part}": torch.from_numpy(array) for part, array in stored.items()}
-    return tensors | {"tables.medians": medians.cpu()}
+    return tensors | {"tables.medians": medians}
 
 
 def save(path: Path, network: HierNetwork, likelihoods: Likelihoods, about: dict[str, Any]) -> None:
     """Write a weights file, whole or not at all. ``about`` is kept beside the config: recipe, steps, data, seed."""
     from safetensors.torch import save_file
 
-    network, likelihoods = copy.deepcopy(network).cpu(), copy.deepcopy(likelihoods).cpu()  # tables are made on the CPU
     description = {**about, "config": network.config.to_json()}
     with replacing(path) as temporary:
         save_file(export(network, likelihoods), temporary, metadata={"kind": KIND, "about": json.dumps(description)})
