@@ -12,7 +12,7 @@ from evaluation_toys import ByColour, FourBytes, hierarchy, pictures
 from hierlib.errors import DataError
 from hierlib.evaluation import Results, evaluate
 from hierlib.evaluation.against import PUBLISHED, SHOWN, against, markdown
-from hierlib.evaluation.measure import ours
+from hierlib.evaluation.measure import ours_for
 from hierlib.files import shipped
 
 CLASSES = [0, 1, 2, 3, 3]
@@ -72,7 +72,7 @@ def test_the_readmes_tables_are_those_of_the_shipped_table(table, root):
 def test_the_shipped_table_is_that_of_the_shipped_results(table):
     """One rival of each set is computed again; of all the others the accuracies are compared."""
     for pictures_, rival in (("imagenet-val227", "webp-fresh"), ("imagenette-woof-224-val", "jpeg2000")):
-        codecs = ours(pictures_), rival
+        codecs = ours_for(pictures_), rival
         results = [Results.load(shipped("results", f"{codec}-{pictures_}.parquet")) for codec in codecs]
         again = against(*results).reset_index(drop=True)
         kept = table[(table["pictures"] == pictures_) & (table["rival"] == rival)].reset_index(drop=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from ..files import shipped
 from .curves import bytes_at, paired_difference
-from .measure import ours as ours_for
+from .measure import ours_for
 from .publish import Published, interval, of_rows
 from .results import Results
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import HierlibError
 from .curves import bd_rate, bootstrap, by_picture, means_over_log_bytes
-from .measure import ours as ours_for
+from .measure import ours_for
 
 if TYPE_CHECKING:
     from .results import Results
@@ -187,9 +187,10 @@ def _by_budget(results: Results, measure: str, classifier: str, low: int, high: 
 
 def _whole(shelf: Shelf, measure: str, pictures: str, classifier: str) -> Found:
     """Mean of a measure over whole files of ours, 95 % by bootstrap."""
-    rows = shelf.of(shelf.ours(pictures), pictures, classifier).of(classifier, "whole")
+    mine = shelf.ours(pictures)
+    rows = shelf.of(mine, pictures, classifier).of(classifier, "whole")
     found = bootstrap(rows[measure].astype(float).to_numpy())
-    data = f"{shelf.ours(pictures)}, {pictures}, {classifier}, whole files of {rows['bytes'].mean():.0f} B"
+    data = f"{mine}, {pictures}, {classifier}, whole files of {rows['bytes'].mean():.0f} B"
     return Found(found.mean, found.low, found.high, data=data, n=found.n)
 
 

@@ -53,7 +53,7 @@ SETS = (
 )
 
 
-def ours(pictures: str) -> str:
+def ours_for(pictures: str) -> str:
     """Which of our codecs is meant for a set: ``photo`` where pictures are as large as it was trained for."""
     return "photo" if any(name == pictures and budgets == LARGE for name, _, _, budgets in SETS) else "tiny"
 
@@ -62,7 +62,7 @@ PLAN = tuple(
     Measurement(codec, pictures, hierarchy, classifiers, budgets, level_ends=codec in OURS)
     for pictures, hierarchy, classifiers, budgets in SETS
     for codec in CODECS
-    if codec != "photo" or ours(pictures) == "photo"
+    if codec != "photo" or ours_for(pictures) == "photo"
 )
 
 
