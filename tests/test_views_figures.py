@@ -2,8 +2,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from views_toys import COLOURS, ByColour, Pyramid, hierarchy, picture
 
+from hierlib.codec.protocol import Decoded
 from hierlib.errors import DataError
 from hierlib.evaluation import Results, evaluate
 from hierlib.evaluation import calibration as calibrated
@@ -224,6 +226,21 @@ class Seldom(Pyramid):
         return self.encode(image)[:max_bytes] if red else b""
 
 
+class Whole(Pyramid):
+    """Of a file that is not whole nothing is seen; the first byte says by how much red ones are longer."""
+
+    name = "whole"
+
+    def encode(self, image):
+        more = 40 if image[0].mean() > image[1].mean() + 0.2 else 0
+        return bytes([more]) + super().encode(image) + bytes(more)
+
+    def decode(self, prefix):
+        found = super().decode(prefix[1:])
+        whole = len(prefix) == 1 + found.symbols_total + prefix[0]
+        return found if whole else Decoded(torch.full_like(found.image, 0.5), 0, 0, found.symbols_total, 0, False)
+
+
 def test_budgets_that_few_files_meet_stand_at_the_budget_not_at_the_mean_with_zeros():
     labels = np.arange(4)
     pictures = PictureSet("colours", tuple(COLOURS), tuple(COLOURS), labels, lambda i: picture(list(COLOURS)[i]))
@@ -234,3 +251,15 @@ def test_budgets_that_few_files_meet_stand_at_the_budget_not_at_the_mean_with_ze
     figure = rate_accuracy([few], x="bpp")
     drawn = line(figure.axes[0], "seldom").get_xdata()
     assert drawn == pytest.approx([8 * 65 / 64**2, 8 * 257 / 64**2])
+
+
+def test_a_line_never_turns_back_where_files_end_between_two_budgets():
+    labels = np.arange(4)
+    pictures = PictureSet("colours", tuple(COLOURS), tuple(COLOURS), labels, lambda i: picture(list(COLOURS)[i]))
+    ends = sorted(len(Whole().encode(pictures[i])) for i in range(4))
+    assert ends[0] < ends[-1] == ends[0] + 40
+    budgets = (ends[0] - 9, ends[0] + 9, ends[0] + 90)
+    whole = evaluate(Whole(), pictures, hierarchy(), {"by colour": ByColour()}, budgets, progress=False)
+    assert list(whole.table()["n_decodable"][:3]) == [0, sum(e == ends[0] for e in ends), 4]
+    drawn = line(rate_accuracy([whole]).axes[0], "whole").get_xdata()
+    assert drawn == pytest.approx([np.mean([min(budget, end) for end in ends]) for budget in budgets])

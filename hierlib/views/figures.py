@@ -211,10 +211,8 @@ def _curves(
         curve = table[table["kind"] == "budget"].sort_values("budget_bytes")
         hue = CODECS[index % len(CODECS)]
         at, mean, spread = (curve[name].to_numpy(float) for name in (x, measure, f"{measure}_se"))
-        # of a codec that has a file of only some pictures the budget: its mean counts nothing sent as no bytes
         whole_file = table[table["kind"] == "whole"].iloc[0]
-        some = (curve["n_decodable"] < curve["n"]).to_numpy()
-        at = np.where(some, curve["budget_bytes"].to_numpy(float) * (whole_file[x] / whole_file["bytes"]), at)
+        at = at + _unsent(result, classifier) * (whole_file[x] / whole_file["bytes"])
         axis.fill_between(at, mean - spread, mean + spread, color=hue, alpha=0.18, linewidth=0)
         axis.plot(at, mean, color=hue, linestyle=DASHES[index % len(DASHES)], label=result.meta["codec"]["name"])
         for whole in (True, False):
@@ -226,6 +224,15 @@ def _curves(
             axis.axhline(clean, color=FAINT, linestyle="--", linewidth=1.2, label="originals")
     axis.set_xlabel(LABELS[x])
     log_bytes(axis)
+
+
+def _unsent(result: Results, classifier: str | None) -> np.ndarray:
+    """By budget, bytes to add to the mean of those sent: of a picture without a file so small, the budget itself.
+
+    Nothing was sent of it, which the mean counts as no bytes, though the guess had the budget to its disposal.
+    """
+    rows = result.of(classifier, "budget")
+    return (rows["budget_bytes"] * (rows["bytes"] == 0)).groupby(rows["budget_bytes"]).mean().to_numpy(float)
 
 
 def log_bytes(axis: Any) -> None:
