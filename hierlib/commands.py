@@ -147,11 +147,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     results = evaluate(
         codec, pictures, hierarchy, judges, sorted(budgets), level_ends=ends, resume=partial, lpips=lpips
     )
-    if (own := ranks()).rank > 0:  # under torchrun all have the same results, one writes them
+    if not ranks().keep(results, arguments.output, partial):
         return
-    results.save(arguments.output)
-    for path in own.all(partial):
-        path.unlink(missing_ok=True)
     shown = ["classifier", "point", "bytes", "psnr_db", "ms_ssim", *(f"right_{level}" for level in hierarchy.levels)]
     print(results.table().to_string(columns=shown, index=False, float_format="{:.3f}".format))
     print(f"{arguments.output}: {len(results.rows):,} rows")

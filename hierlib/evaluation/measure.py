@@ -2,7 +2,8 @@
 
 ``python -m hierlib.evaluation.measure`` makes those of ``data/results`` that are not there (``make measure`` does it);
 named ones, ``jpeg2000-imagenet-val227``, are made anew. It needs the packs and graphs under HIERLIB_DATA. An
-interrupted one goes on where it stopped.
+interrupted one goes on where it stopped; ``torchrun --nproc-per-node 2 -m hierlib.evaluation.measure`` shares the
+pictures out.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ def measure(made: Measurement, folder: Path) -> Path:
     """Make ``folder/<name>.parquet``. Raises DataError where pictures or classifiers are not at hand."""
     from .. import baselines, classifiers, hierarchy
     from ..images.packs import open_pack
+    from .ranks import ranks
     from .sweep import evaluate
 
     codec = baselines.load(made.codec)
@@ -84,8 +86,7 @@ def measure(made: Measurement, folder: Path) -> Path:
         level_ends=made.level_ends,
         resume=partial,
     )
-    results.save(path)
-    partial.unlink(missing_ok=True)
+    ranks().keep(results, path, partial)
     return path
 
 

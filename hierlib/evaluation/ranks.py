@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .results import Results
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,15 @@ class Ranks:
     def all(self, path: Path) -> list[Path]:
         """The partial results of every process."""
         return [found for rank in range(self.world) if (found := Ranks(rank, self.world).own(path)) is not None]
+
+    def keep(self, results: Results, path: Path, partial: Path) -> bool:
+        """Write the results, which all processes have, once, and remove what each kept; whether this process did it."""
+        if self.rank > 0:
+            return False
+        results.save(path)
+        for part in self.all(partial):
+            part.unlink(missing_ok=True)
+        return True
 
     def together(self, chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The chunks of all processes, in the order of the pictures; waits for the slowest."""

@@ -163,6 +163,7 @@ _family(
     replace(MICRO, blocks=(28, 56), delta_dim=0),
     (0.6, 0.25, 0.15),
     lam=(2.75e-3, *(2e-2,) * 4),  # of base and top, each at half a share; 7.3 times apart, as in the paper
+    start_step=128.0,  # the base's, the top's is half: from 64 and 32 both held a third more bytes for long
 )
 _family(
     "deephq",

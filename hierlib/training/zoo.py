@@ -29,7 +29,7 @@ class ZooRecipe:
     name: str
     architecture: str
     sizes: tuple[tuple[str, int], ...]  # N and, where it takes one, M
-    lam: float = 4e-3  # of `tiny`'s finest level it is 1e-2; whole files are to be about as long as `tiny`'s, 394 bytes
+    lam: float = 4e-3  # of `tiny`'s finest level it is 1e-2; whole files are to be about as long as `tiny`'s
     pictures: str = "tiny-imagenet-train"
     size: int = 64
     steps: int = 14500
