@@ -55,20 +55,20 @@ def parser() -> argparse.ArgumentParser:
     decode.add_argument("-o", "--output", type=Path, required=True, help="the picture to write (.png, .jpg, ...)")
     decode.add_argument("--bytes", type=budget, metavar="N", help="read only the first N bytes")
     decode.add_argument("--name", action="store_true", help="also say what is on it, at every level")
-    _takes_model(decode)
+    _takes_model(decode, reads=True)
     _takes_judges(decode)
 
     info = _command(known, "info", commands.info, "say what a stream holds")
     info.add_argument("stream", type=Path)
     info.add_argument("--json", action="store_true", help="as JSON")
-    _takes_model(info)
+    _takes_model(info, reads=True)
 
     name = _command(
         known, "name", commands.name, "say what is on a picture or in a stream, from kind of thing to thing"
     )
     name.add_argument("picture", type=Path, help="a picture file, or a stream (.c2f)")
     name.add_argument("--bytes", type=budget, metavar="N", help="of a stream, read only the first N bytes")
-    _takes_model(name)
+    _takes_model(name, reads=True)
     _takes_judges(name)
 
     send = _command(known, "send", commands.send, "send a picture or a stream to who listens, until that has enough")
@@ -136,8 +136,11 @@ def _command(known: Any, name: str, act: Any, says: str) -> argparse.ArgumentPar
     return command
 
 
-def _takes_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--model", default="tiny", help="shipped weights, a file, a folder, or owner/name (tiny)")
+def _takes_model(command: argparse.ArgumentParser, reads: bool = False) -> None:
+    """reads: a stream that is at hand, which names its model."""
+    default, otherwise = (None, "the one that the stream names") if reads else ("tiny", "tiny")
+    says = f"shipped weights, a file, a folder, or owner/name ({otherwise})"
+    command.add_argument("--model", default=default, help=says)
 
 
 def _takes_port(command: argparse.ArgumentParser) -> None:

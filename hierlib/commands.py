@@ -34,7 +34,7 @@ def decode(arguments: argparse.Namespace) -> None:
 
     prefix = _read(arguments.stream, arguments.bytes)
     judge = _judge(arguments) if arguments.name else None
-    codec = _model(arguments.model)
+    codec = _model_of(prefix, arguments.model)
     decoded = codec.decode(prefix)
     save_picture(decoded.image, arguments.output)
     facts = (
@@ -51,7 +51,7 @@ def decode(arguments: argparse.Namespace) -> None:
 def info(arguments: argparse.Namespace) -> None:
     """What a stream holds, in words or as JSON."""
     stream = _read(arguments.stream)
-    found = _model(arguments.model).info(stream)
+    found = _model_of(stream, arguments.model).info(stream)
     if arguments.json:
         print(json.dumps(found, indent=1))
         return
@@ -66,7 +66,7 @@ def name(arguments: argparse.Namespace) -> None:
 
     if arguments.picture.suffix == ".c2f":
         prefix = _read(arguments.picture, arguments.bytes)
-        image = _model(arguments.model).decode(prefix).image
+        image = _model_of(prefix, arguments.model).decode(prefix).image
     elif arguments.bytes is not None:
         raise BudgetError(f"{arguments.picture} is no stream (.c2f): --bytes is only for streams; encode it first.")
     else:
@@ -184,6 +184,13 @@ def _model(name: str) -> Any:
     from .baselines import load_weights
 
     return load_weights(name)
+
+
+def _model_of(stream: bytes, name: str | None) -> Any:
+    """The model that was asked for; if none was, the one that the stream says wrote it."""
+    from .baselines import load_for
+
+    return load_for(stream) if name is None else _model(name)
 
 
 def _codec(name: str) -> Any:

@@ -182,6 +182,18 @@ def test_a_photograph_goes_there_and_back(here, codec, capsys):
     assert error < 0.5 * load_picture("photo.jpg").var()  # far better than any one colour
 
 
+def test_a_stream_says_which_model_reads_it(here, capsys):
+    assert main(["encode", "photo.jpg", "-o", "photo.c2f", "--model", "plonq", "--bytes", "120"]) == 0
+    assert main(["decode", "photo.c2f", "-o", "found.png"]) == 0
+    assert main(["decode", "photo.c2f", "-o", "asked.png", "--model", "plonq"]) == 0
+    assert (here / "found.png").read_bytes() == (here / "asked.png").read_bytes()
+    capsys.readouterr()
+    assert main(["info", "photo.c2f", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "plonq"
+    assert main(["name", "photo.c2f", "--hierarchy", "tiny-clip"]) == 0
+    assert "decode it with plonq" in refusal(capsys, "decode", "photo.c2f", "-o", "out.png", "--model", "tiny")
+
+
 def test_encoding_to_a_budget_is_cutting_the_file(here, capsys):
     assert main(["encode", "photo.jpg", "-o", "whole.c2f"]) == 0
     assert main(["encode", "photo.jpg", "-o", "short.c2f", "--bytes", "150"]) == 0

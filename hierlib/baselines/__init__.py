@@ -99,6 +99,20 @@ def load_weights(name: str | Path, device: str = "cpu") -> HierCodec:
     return weights.load(name, device, methods().values())
 
 
+def load_for(stream: bytes, otherwise: str = "tiny") -> HierCodec:
+    """The shipped codec that wrote ``stream``, of which any prefix will do; ``otherwise`` if none of them did, or the
+    prefix is too short to say. Raises BitstreamError for what is no stream.
+    """
+    from ..codec import container, weights
+
+    codec = load_weights(otherwise)
+    header = container.read_header(stream)
+    if header is None or header.fingerprint == codec.fingerprint:
+        return codec
+    name = weights.known_as(header.fingerprint)
+    return codec if name is None else load_weights(name)
+
+
 def load(name: str | Path, device: str = "cpu") -> ProgressiveCodec:
     """Any codec by name: one of ``KNOWN``, or a learned one as ``load_weights`` does.
 
