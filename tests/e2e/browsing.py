@@ -58,5 +58,3 @@ def lab(tmp_path, port):
     address = f"http://127.0.0.1:{port}"
     with served(command, f"{address}/api/status?token={token}", tmp_path, log):
         yield address, token
-    said = log.read_text()
-    assert "Traceback" not in said, said[-3000:]

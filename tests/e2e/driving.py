@@ -68,7 +68,10 @@ def listen(page) -> list[str]:
 
 @contextmanager
 def served(command: list[str], address: str, home: Path, log: Path) -> Iterator[None]:
-    """A server of this interpreter that keeps its own files under ``home``, for as long as the block lasts."""
+    """A server of this interpreter that keeps its own files under ``home``, for as long as the block lasts.
+
+    Its log may hold no traceback until it is told to stop: sockets that close under it then are no fault of ours.
+    """
     homes = ("JUPYTER_DATA_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")
     environment = os.environ | {name: str(home / name.lower()) for name in homes}
     environment |= {"JUPYTER_CONFIG_DIR": str(home / "configuration"), "PYTHONPATH": str(ROOT)}
@@ -76,6 +79,8 @@ def served(command: list[str], address: str, home: Path, log: Path) -> Iterator[
         try:
             wait_for(address, server, log)
             yield
+            said = log.read_text()
+            assert "Traceback" not in said, said[-3000:]
         finally:
             server.terminate()
             server.wait(30)
