@@ -229,7 +229,7 @@ def _curves(
 def _unsent(result: Results, classifier: str | None) -> np.ndarray:
     """By budget, bytes to add to the mean of those sent: of a picture without a file so small, the budget itself.
 
-    Nothing was sent of it, which the mean counts as no bytes, though the guess had the budget to its disposal.
+    Nothing was sent of it, which the mean counts as no bytes, though the guess had the budget at its disposal.
     """
     rows = result.of(classifier, "budget")
     return (rows["budget_bytes"] * (rows["bytes"] == 0)).groupby(rows["budget_bytes"]).mean().to_numpy(float)
