@@ -52,21 +52,26 @@ ABLATIONS = _family()
 
 
 @torch.inference_mode()
-def measure(path: Path, recipe: Recipe, pictures: PictureSet, budgets: tuple[int, ...] = BUDGETS) -> list[dict]:
+def measure(
+    path: Path, recipe: Recipe, pictures: PictureSet, budgets: tuple[int, ...] = BUDGETS, device: str | None = None
+) -> list[dict]:
     """What a codec shows of ``pictures`` at byte budgets, in the order that ``recipe`` says: a row for each budget.
 
     Bytes are ideal code lengths of z and symbols (orders that the stream does not have cannot be written); for the
     stream's own order real files are longer by header, checks and trailer. Keys: budget_bytes, bytes (mean, of pictures
     that end before the budget fewer), psnr_db (mean over pictures), right_<level> for each level of the hierarchy.
+    device: CUDA if there is one, if None.
     """
-    model = TrainableCodec.from_file(path)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    model = TrainableCodec.from_file(path).to(device)
     network, likelihoods = model.network, model.likelihoods
-    judge = classifiers.restrict(classifiers.load(recipe.classifier), pictures.wnids)
+    judge = classifiers.restrict(classifiers.load(recipe.classifier, device), pictures.wnids)
     table = hierarchy.load(recipe.hierarchy).restrict(pictures.wnids)
     sums: list[dict[str, float]] = [{} for _ in budgets]
-    for first in range(0, len(pictures), 32):
-        chosen = range(first, min(first + 32, len(pictures)))
-        images, labels = pictures.batch(chosen), pictures.labels[chosen.start : chosen.stop]
+    count = 32 if device == "cpu" else 256  # at a time
+    for first in range(0, len(pictures), count):
+        chosen = range(first, min(first + count, len(pictures)))
+        images, labels = pictures.batch(chosen).to(device), pictures.labels[chosen.start : chosen.stop]
         walked = likelihoods(network, images)
         for row, budget in zip(sums, budgets, strict=True):
             known, spent = [], walked["bits_z"].clone()
@@ -81,7 +86,7 @@ def measure(path: Path, recipe: Recipe, pictures: PictureSet, budgets: tuple[int
             logits = judge(x_hat)
             for level, groups in zip(table.levels, table.groups, strict=True):
                 answers = table.log_probabilities(logits, level).argmax(1)
-                found[f"right_{level}"] = (answers == torch.from_numpy(groups[labels])).float()
+                found[f"right_{level}"] = (answers == torch.from_numpy(groups[labels]).to(device)).float()
             for key, values in found.items():
                 row[key] = row.get(key, 0.0) + float(values.sum())
     return [
@@ -90,10 +95,10 @@ def measure(path: Path, recipe: Recipe, pictures: PictureSet, budgets: tuple[int
     ]
 
 
-def write_curve(path: Path, recipe: Recipe, pictures: PictureSet) -> Path:
-    """Measure the weights at ``path`` and write ``curve.json`` beside them."""
+def write_curve(path: Path, recipe: Recipe, pictures: PictureSet, device: str | None = None) -> Path:
+    """Measure the weights at ``path`` and write ``curve.json`` beside them. device: as ``measure`` has it."""
     curve = path.with_name("curve.json")
     arm = recipe.name.removeprefix(PREFIX)
     found = {"arm": arm, "seed": recipe.seed, "steps": recipe.steps, "pictures": f"{len(pictures)} of {pictures.name}"}
-    write_json(curve, {**found, "rows": measure(path, recipe, pictures)})
+    write_json(curve, {**found, "rows": measure(path, recipe, pictures, device=device)})
     return curve
