@@ -150,11 +150,11 @@ def _renamed(shelf):
 
 
 def test_ablations_by_hand(tmp_path):
-    def arm(name, factor, lift):
-        folder = tmp_path / f"{name}-0"
+    def arm(name, factor, lift, seed=0):
+        folder = tmp_path / f"{name}-{seed}"
         folder.mkdir()
         rows = [{"bytes": factor * 2**k, "psnr_db": 20.0 + k, "right_fine": 0.1 * k + lift} for k in range(5)]
-        content = {"arm": name, "seed": 0, "steps": 1, "pictures": "4 of toys", "rows": rows}
+        content = {"arm": name, "seed": seed, "steps": 1, "pictures": "4 of toys", "rows": rows}
         (folder / "curve.json").write_text(json.dumps(content))
 
     shelf = Shelf([], tmp_path)
@@ -166,6 +166,16 @@ def test_ablations_by_hand(tmp_path):
     assert find("saving base no-delta psnr_db", shelf).value == pytest.approx(10)
     assert find("best_split right_fine base no-delta", shelf).value == pytest.approx(0.02)
     assert find("best_split right_fine no-delta base", shelf).value == pytest.approx(-0.02)
+    arm("base", 80, 0.05, seed=3)
+    assert find("bd_rate base no-delta psnr_db", shelf).n == 1  # the other arm has no such seed
+    arm("no-delta", 100, 0.04, seed=3)
+    found = find("saving base no-delta psnr_db", shelf)
+    assert (found.value, found.low, found.high, found.n) == pytest.approx((15, 10, 20, 2))
+    found = find("best_split right_fine base no-delta", shelf)
+    assert (found.low, found.high) == pytest.approx((0.01, 0.02))
+    arm("late", 100, 0.04, seed=5)
+    with pytest.raises(NotMeasured, match="no seed"):
+        find("saving base late psnr_db", shelf)
 
 
 def test_a_ledger_of_nothing_has_nothing_run_beyond_the_hierarchies(tmp_path):

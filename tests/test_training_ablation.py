@@ -7,18 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from training_toys import BRIEF
 
 from hierlib.codec import weights
 from hierlib.errors import DataError
+from hierlib.evaluation.ablations import PUBLISHED, SPREAD, TOLD, ablation_table, from_shipped, markdown
+from hierlib.evaluation.publish import as_written
+from hierlib.files import shipped
 from hierlib.images.shapes import shapes
 from hierlib.training.ablation import ABLATIONS, write_curve
 from hierlib.training.data import training_set
 from hierlib.training.loss import received
 from hierlib.training.trainer import CodecTask, train
-from hierlib.views.ablations import ablation_figure, ablation_table
+from hierlib.views.ablations import ablation_figure
 
 CODEC, ARMS = BRIEF.codec, ("base", "no-delta", "one-block", "raster-order", "no-context")
 
@@ -96,3 +100,23 @@ def test_the_table_says_how_many_bytes_more(tmp_path: Path) -> None:
     assert table.loc["longer", "psnr_db"] == pytest.approx(15, abs=0.01)
     assert table.loc["longer", "right_fine"] == pytest.approx(15, abs=0.01)
     assert table.loc["longer", "psnr_db_interval"] == pytest.approx(12.706 * 5, rel=1e-3)
+    assert table.loc[SPREAD, "psnr_db"] == pytest.approx(0, abs=1e-6)  # both seeds of the base are one curve
+    write("base", 2, 1.25)
+    spread = ablation_table(tmp_path).loc[SPREAD]
+    assert (spread["seeds"], spread["psnr_db"]) == (3, pytest.approx(25, abs=0.01))  # a quarter more, a fifth fewer
+    page = markdown(ablation_table(tmp_path).reset_index()).splitlines()
+    assert page[0] == "| arm | what it is | seeds | PSNR | fine |"
+    assert page[2].endswith("| 3 |  |  |")
+    assert page[3].endswith("| 3 | 25.0 | 25.0 |")
+    assert page[4].endswith("| 2 | +15.0 +- 63.5 | +15.0 +- 63.5 |")
+
+
+def test_the_readmes_table_is_that_of_the_shipped_table_and_that_of_the_curves(root: Path) -> None:
+    table = pd.read_csv(shipped("results", "ablations.csv"))
+    readme = (root / "README.md").read_text()
+    assert PUBLISHED.within(readme, markdown(table)) == readme, "run make ledger"
+    made = as_written(from_shipped())
+    pd.testing.assert_frame_equal(table, made)
+    known = {name.removeprefix("ablation-") for name in ABLATIONS} | {SPREAD}
+    assert set(TOLD) == known
+    assert set(table["arm"]) <= known

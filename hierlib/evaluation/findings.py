@@ -200,22 +200,43 @@ def _whole_percent(shelf: Shelf, measure: str, pictures: str, classifier: str) -
     return replace(found, value=100 * found.value, low=100 * found.low, high=100 * found.high)
 
 
-def _arm(shelf: Shelf, arm: str) -> dict[str, Any]:
-    """The curve of an ablation's arm, as its training left it. Raises NotMeasured if it was not trained."""
-    folder = shelf.ablations
+def _arm(shelf: Shelf, arm: str) -> dict[int, dict[str, Any]]:
+    """The curves of an ablation's arm by seed, as its trainings left them. Raises NotMeasured if there is none."""
+    folder, found = shelf.ablations, {}
     for path in sorted(folder.glob("*/curve.json")) if folder is not None else ():
         content: dict[str, Any] = json.loads(path.read_text())
         if content["arm"] == arm:
-            return content
-    raise NotMeasured(f"no curve of the arm {arm}")
+            found[content["seed"]] = content
+    if not found:
+        raise NotMeasured(f"no curve of the arm {arm}")
+    return found
+
+
+def _arms(shelf: Shelf, *arms: str) -> list[list[dict[str, Any]]]:
+    """For each seed that all of the arms were trained with, their curves."""
+    of = [_arm(shelf, arm) for arm in arms]
+    seeds = sorted(set.intersection(*(set(each) for each in of)))
+    if not seeds:
+        raise NotMeasured(f"no seed that {', '.join(arms)} were all trained with")
+    return [[each[seed] for each in of] for seed in seeds]
+
+
+def _of_seeds(values: Sequence[float], data: str) -> Found:
+    """Mean over seeds, least to most; one seed has no interval."""
+    if len(values) == 1:
+        return Found(values[0], data=f"{data}, one seed", n=1)
+    return Found(float(np.mean(values)), min(values), max(values), data=f"{data}, {len(values)} seeds", n=len(values))
 
 
 def _bd_rate(shelf: Shelf, test: str, anchor: str, measure: str) -> Found:
-    """BD-rate in percent of one arm against another (first seed of each)."""
-    curves = [_arm(shelf, arm) for arm in (anchor, test)]
-    points = [[np.array([row[key] for row in curve["rows"]]) for key in ("bytes", measure)] for curve in curves]
-    data = f"{test} against {anchor}, {curves[0]['pictures']}, {curves[0]['steps']} steps, {measure}"
-    return Found(bd_rate(*points[0], *points[1]).percent, data=data, n=1)
+    """BD-rate in percent of one arm against another, seed against the same seed."""
+    paired = _arms(shelf, anchor, test)
+    values = []
+    for curves in paired:
+        points = [[np.array([row[key] for row in curve["rows"]]) for key in ("bytes", measure)] for curve in curves]
+        values.append(bd_rate(*points[0], *points[1]).percent)
+    about = paired[0][0]
+    return _of_seeds(values, f"{test} against {anchor}, {about['pictures']}, {about['steps']} steps, {measure}")
 
 
 def _peer_rate(shelf: Shelf, test: str, anchor: str, pictures: str, measure: str, classifier: str) -> Found:
@@ -262,13 +283,12 @@ def _best_split(shelf: Shelf, measure: str, chosen: str, *others: str) -> Found:
     """Least lead of an arm's mean of a measure, over log-bytes, on those of the other arms."""
     from .curves import mean_over_log_bytes
 
-    means = []
-    for arm in (chosen, *others):
-        rows = _arm(shelf, arm)["rows"]
-        x, y = (np.array([row[key] for row in rows]) for key in ("bytes", measure))
-        means.append(mean_over_log_bytes(x, y))
-    lead = means[0] - max(means[1:])
-    return Found(lead, data=f"{chosen} against {', '.join(others)}, {measure}", n=1)
+    leads = []
+    for curves in _arms(shelf, chosen, *others):
+        xy = [[np.array([row[key] for row in curve["rows"]]) for key in ("bytes", measure)] for curve in curves]
+        first, *rest = (mean_over_log_bytes(x, y) for x, y in xy)
+        leads.append(first - max(rest))
+    return _of_seeds(leads, f"{chosen} against {', '.join(others)}, {measure}")
 
 
 FINDINGS: dict[str, Callable[..., Found]] = {

@@ -1,7 +1,8 @@
 """The paper's ablations: one recipe for each arm, and one way to measure them all.
 
 ``python -m hierlib train ablation-no-delta --set seed=1 --run runs/ablations/no-delta-1`` trains an arm and leaves
-``curve.json`` beside its weights; ``views.ablations`` makes the table and the figure of all arms under a folder.
+``curve.json`` beside its weights; ``evaluation.ablations`` makes the table of all arms under a folder, and
+``views.ablations`` the figure.
 """
 
 from __future__ import annotations

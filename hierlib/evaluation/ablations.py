@@ -1,0 +1,131 @@
+"""The paper's ablations as a table, from the ``curve.json`` of every arm and seed that was trained.
+
+``python -m hierlib.evaluation.ablations --write`` writes ``data/results/ablations.csv`` and the README's table from the
+curves in ``data/results/ablations``. No number is typed in.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError
+from ..files import shipped
+from .curves import bd_rate
+from .publish import Published, of_rows
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+BASE, SPREAD = "base", "base, seed to seed"
+PSNR = "psnr_db"
+TOLD = {
+    BASE: "blocks of 64, 48, 48 channels, Delta-networks, order of sigma",
+    SPREAD: "the largest difference between two seeds of the base: what chance does",
+    "no-delta": "no Delta-networks",
+    "no-context": "no context from earlier blocks (C is zero)",
+    "one-block": "one block of 160 channels, one lambda, no levels",
+    "split-96-128-96": "blocks of 48, 64, 48 channels",
+    "split-96-96-128": "blocks of 48, 48, 64 channels",
+    "split-107-107-106": "blocks of 54, 53, 53 channels",
+    "channel-order": "symbols of a block channel by channel",
+    "raster-order": "symbols of a block place by place",
+    "count-block": "Eq. 2 counts z and each block once",
+    "rounded-rate": "rate of rounded values in training",
+}
+
+
+def load_curves(folder: str | Path) -> DataFrame:
+    """Rows of all ``*/curve.json`` under ``folder``, with arm and seed. DataError if the base is not among them."""
+    import pandas as pd
+
+    rows = []
+    for path in sorted(Path(folder).glob("*/curve.json")):
+        found = json.loads(path.read_text())
+        rows += [{"arm": found["arm"], "seed": found["seed"], "steps": found["steps"], **row} for row in found["rows"]]
+    curves = pd.DataFrame(rows)
+    if curves.empty or BASE not in set(curves["arm"]):
+        raise DataError(
+            f"{folder} holds no curve of the arm {BASE}: run `python -m hierlib train ablation-base --run "
+            f"{folder}/base-0`, and the arms to be compared beside it."
+        )
+    return curves
+
+
+def ablation_table(folder: str | Path) -> DataFrame:
+    """A row for each arm: seeds, and its BD-rates against the base, percent of bytes at equal quality.
+
+    Columns: seeds, then for psnr_db and each right_<level> the mean over seeds and, as ``<name>_interval``, half of the
+    95 % interval of that mean (Student's t; NaN with one seed). An arm's seed is compared with the base of that seed,
+    or with the first one if the base was not trained with it. Below zero: the arm needs fewer bytes. After the base a
+    row of what two of its own seeds differ by at most, either way round, if it has two.
+    """
+    import pandas as pd
+    from scipy.stats import t
+
+    curves = load_curves(folder)
+    by_run: dict[Any, DataFrame] = {key: rows.sort_values("bytes") for key, rows in curves.groupby(["arm", "seed"])}
+    anchors = {seed: rows for (arm, seed), rows in by_run.items() if arm == BASE}
+    first = anchors[min(anchors)]
+    measures = _measures(curves)
+    table = []
+    for arm in [BASE, *sorted(set(curves["arm"]) - {BASE})]:
+        runs = {seed: rows for (name, seed), rows in by_run.items() if name == arm}
+        row: dict[str, Any] = {"arm": arm, "seeds": len(runs)}
+        for measure in measures:
+            values = np.array([_difference(anchors.get(s, first), r, measure) for s, r in runs.items()])
+            n = len(values)
+            half = t.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5 if n > 1 else float("nan")
+            row |= {measure: values.mean(), f"{measure}_interval": half}
+        table.append(row)
+        if arm == BASE and len(runs) > 1:
+            pairs = [pair for a, b in combinations(runs.values(), 2) for pair in ((a, b), (b, a))]
+            most = {measure: max(abs(_difference(*pair, measure)) for pair in pairs) for measure in measures}
+            table.append({"arm": SPREAD, "seeds": len(runs), **most})
+    return pd.DataFrame(table).set_index("arm")
+
+
+def _measures(curves: DataFrame) -> list[str]:
+    return [PSNR, *(column for column in curves if column.startswith("right_"))]
+
+
+def _difference(anchor: DataFrame, test: DataFrame, measure: str) -> float:
+    """BD-rate in percent; 0 of a run against itself."""
+    pairs = [(each["bytes"].to_numpy(), each[measure].to_numpy()) for each in (anchor, test)]
+    return bd_rate(*pairs[0], *pairs[1]).percent
+
+
+def from_shipped() -> DataFrame:
+    """The table of the curves that travel with the project."""
+    return ablation_table(shipped("results") / "ablations").reset_index()
+
+
+def markdown(table: DataFrame) -> str:
+    """The README's table: percent of bytes at equal quality, mean and half of its interval over seeds."""
+    measures = _measures(table[[column for column in table if not column.endswith("_interval")]])
+    heads = " | ".join("PSNR" if m == PSNR else m.removeprefix("right_") for m in measures)
+    lines = [f"| arm | what it is | seeds | {heads} |", "|---" * (3 + len(measures)) + "|"]
+    for row in table.to_dict("records"):
+        cells = [_cell(row, measure) for measure in measures]
+        lines.append(f"| {row['arm']} | {TOLD.get(row['arm'], '')} | {row['seeds']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any], measure: str) -> str:
+    value, half = row[measure], row[f"{measure}_interval"]
+    if row["arm"] == BASE:
+        return ""
+    if row["arm"] == SPREAD:
+        return f"{value:.1f}"
+    return f"{value:+.1f}" if np.isnan(half) else f"{value:+.1f} +- {half:.1f}"
+
+
+PUBLISHED = Published("ablations", "results/ablations.csv", of_rows(from_shipped, markdown))
+
+if __name__ == "__main__":
+    sys.exit(PUBLISHED.command("The paper's ablations."))
