@@ -73,7 +73,9 @@ def test_arms_are_trained_measured_and_compared(tmp_path: Path) -> None:
     assert [row["budget_bytes"] for row in rows] == sorted(row["budget_bytes"] for row in rows)
     assert all(row["bytes"] <= max(row["budget_bytes"], rows[0]["bytes"]) for row in rows)
     assert rows[-1]["psnr_db"] > rows[0]["psnr_db"]
-    assert ablation_figure(tmp_path).axes[0].get_title(loc="left") == "PSNR, dB"
+    figure = ablation_figure(tmp_path)
+    assert [axis.get_title(loc="left") for axis in figure.axes][:2] == ["PSNR", "right, family"]
+    assert {label.get_text() for label in figure.axes[0].get_yticklabels()} == set(ARMS) - {"base"}
     assert set(ablation_table(tmp_path).index) == set(ARMS)
 
 
@@ -94,12 +96,14 @@ def test_the_table_says_how_many_bytes_more(tmp_path: Path) -> None:
         ablation_table(tmp_path)
     for seed, factor in ((0, 1.1), (1, 1.2)):
         write("base", seed, 1.0)
-        write("longer", seed, factor)
+        write("no-delta", seed, factor)
+    dots = ablation_figure(tmp_path).axes[0].lines[1].get_xdata()  # the first line is that of no difference
+    assert dots.tolist() == pytest.approx([10, 20], abs=0.01)
     table = ablation_table(tmp_path)
     assert table.loc["base", "psnr_db"] == pytest.approx(0, abs=1e-6)
-    assert table.loc["longer", "psnr_db"] == pytest.approx(15, abs=0.01)
-    assert table.loc["longer", "right_fine"] == pytest.approx(15, abs=0.01)
-    assert table.loc["longer", "psnr_db_interval"] == pytest.approx(12.706 * 5, rel=1e-3)
+    assert table.loc["no-delta", "psnr_db"] == pytest.approx(15, abs=0.01)
+    assert table.loc["no-delta", "right_fine"] == pytest.approx(15, abs=0.01)
+    assert table.loc["no-delta", "psnr_db_interval"] == pytest.approx(12.706 * 5, rel=1e-3)
     assert table.loc[SPREAD, "psnr_db"] == pytest.approx(0, abs=1e-6)  # both seeds of the base are one curve
     write("base", 2, 1.25)
     spread = ablation_table(tmp_path).loc[SPREAD]

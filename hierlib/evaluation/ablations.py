@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from itertools import combinations
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,37 +57,56 @@ def load_curves(folder: str | Path) -> DataFrame:
     return curves
 
 
-def ablation_table(folder: str | Path) -> DataFrame:
-    """A row for each arm: seeds, and its BD-rates against the base, percent of bytes at equal quality.
+def differences(folder: str | Path) -> DataFrame:
+    """A row for each arm and seed: its BD-rates against the base, percent of bytes at equal quality.
 
-    Columns: seeds, then for psnr_db and each right_<level> the mean over seeds and, as ``<name>_interval``, half of the
-    95 % interval of that mean (Student's t; NaN with one seed). An arm's seed is compared with the base of that seed,
-    or with the first one if the base was not trained with it. Below zero: the arm needs fewer bytes. After the base a
-    row of what two of its own seeds differ by at most, either way round, if it has two.
+    Columns: arm, seed, psnr_db and each right_<level>. A run is compared with the base of its seed, or with the first
+    one if the base was not trained with it. Below zero: the arm needs fewer bytes.
+    """
+    import pandas as pd
+
+    by_run, measures = _runs(folder)
+    anchors = {seed: rows for (arm, seed), rows in by_run.items() if arm == BASE}
+    first = anchors[min(anchors)]
+    rows = [
+        {"arm": arm, "seed": seed, **{m: _difference(anchors.get(seed, first), run, m) for m in measures}}
+        for (arm, seed), run in by_run.items()
+    ]
+    return pd.DataFrame(rows).sort_values("arm", key=lambda arms: arms != BASE, kind="stable", ignore_index=True)
+
+
+def spread(folder: str | Path) -> dict[str, float]:
+    """What two seeds of the base differ by at most, either way round, by measure; empty if it has but one."""
+    by_run, measures = _runs(folder)
+    bases = [run for (arm, _), run in by_run.items() if arm == BASE]
+    pairs = list(permutations(bases, 2))
+    return {measure: max(abs(_difference(*pair, measure)) for pair in pairs) for measure in measures if pairs}
+
+
+def ablation_table(folder: str | Path) -> DataFrame:
+    """A row for each arm: seeds, then the mean over seeds of its ``differences`` and, as ``<name>_interval``, half of
+    the 95 % interval of that mean (Student's t; NaN with one seed). After the base a row of its ``spread``.
     """
     import pandas as pd
     from scipy.stats import t
 
-    curves = load_curves(folder)
-    by_run: dict[Any, DataFrame] = {key: rows.sort_values("bytes") for key, rows in curves.groupby(["arm", "seed"])}
-    anchors = {seed: rows for (arm, seed), rows in by_run.items() if arm == BASE}
-    first = anchors[min(anchors)]
-    measures = _measures(curves)
-    table = []
-    for arm in [BASE, *sorted(set(curves["arm"]) - {BASE})]:
-        runs = {seed: rows for (name, seed), rows in by_run.items() if name == arm}
-        row: dict[str, Any] = {"arm": arm, "seeds": len(runs)}
-        for measure in measures:
-            values = np.array([_difference(anchors.get(s, first), r, measure) for s, r in runs.items()])
-            n = len(values)
-            half = t.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5 if n > 1 else float("nan")
-            row |= {measure: values.mean(), f"{measure}_interval": half}
+    table: list[dict[str, Any]] = []
+    for arm, rows in differences(folder).groupby("arm", sort=False):
+        values, n = rows.drop(columns=["arm", "seed"]), len(rows)
+        half = t.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5 if n > 1 else values.iloc[0] * float("nan")
+        row = {"arm": arm, "seeds": n}
+        for measure in values:
+            row |= {measure: values[measure].mean(), f"{measure}_interval": half[measure]}
         table.append(row)
-        if arm == BASE and len(runs) > 1:
-            pairs = [pair for a, b in combinations(runs.values(), 2) for pair in ((a, b), (b, a))]
-            most = {measure: max(abs(_difference(*pair, measure)) for pair in pairs) for measure in measures}
-            table.append({"arm": SPREAD, "seeds": len(runs), **most})
+        if arm == BASE and n > 1:
+            table.append({"arm": SPREAD, "seeds": n, **spread(folder)})
     return pd.DataFrame(table).set_index("arm")
+
+
+def _runs(folder: str | Path) -> tuple[dict[Any, DataFrame], list[str]]:
+    """The curve of every (arm, seed), along its bytes, and what was measured."""
+    curves = load_curves(folder)
+    return {run: rows.sort_values("bytes") for run, rows in curves.groupby(["arm", "seed"])}, _measures(curves)
 
 
 def _measures(curves: DataFrame) -> list[str]:
