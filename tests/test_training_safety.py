@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 from pathlib import Path
@@ -10,10 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_toys import python
+from training_toys import BRIEF, python
 
 from hierlib.errors import CheckpointError
 from hierlib.training import checkpoint, loop
+from hierlib.training.data import training_set
+from hierlib.training.interrupt import between_updates
+from hierlib.training.trainer import CodecTask
 
 # One interpreter for all: it forks a child for each life of the run, and kills it at some moment with SIGKILL. Waiting
 # for a number of checkpoints makes sure that every life gets somewhere; the random pause, that it ends anywhere.
@@ -148,3 +152,45 @@ def test_a_log_line_cut_short_by_a_kill_is_dropped(tmp_path: Path) -> None:
     log.write_text('{"step": 50}\n{"step": 100}\n{"step": 150, "lo')
     loop._trim(log, 50)
     assert log.read_text() == '{"step": 50}\n'
+
+
+class Signalled(CodecTask):
+    """Gets signals in the middle of update 3, as from a terminal or a scheduler."""
+
+    signals: tuple[int, ...] = ()
+
+    def update(self, step: int) -> dict[str, float]:
+        for number in self.signals if step == 3 else ():
+            os.kill(os.getpid(), number)
+        return super().update(step)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_a_run_ends_the_update_and_saves_it(number: int, tmp_path: Path, capsys) -> None:
+    pictures, before = training_set(BRIEF.pictures, BRIEF.seed), signal.getsignal(number)
+    about = {"recipe": BRIEF.to_json(), "seed": 0}
+    whole, stopped, resumed = CodecTask(BRIEF, pictures), Signalled(BRIEF, pictures), CodecTask(BRIEF, pictures)
+    loop.run(whole, tmp_path / "whole", 6, about)
+    stopped.signals = (number,)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(stopped, tmp_path / "stopped", 6, about, checkpoint_every_s=1e9)
+    assert "after update 4," in capsys.readouterr().out
+    assert signal.getsignal(number) == before
+    loop.run(resumed, tmp_path / "stopped", 6, about)
+    for key, value in whole.module.state_dict().items():
+        assert torch.equal(value, resumed.module.state_dict()[key]), key
+
+
+def test_asked_twice_a_run_stops_at_once(tmp_path: Path) -> None:
+    task = Signalled(BRIEF, training_set(BRIEF.pictures, BRIEF.seed))
+    task.signals = (signal.SIGINT, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(task, tmp_path, 6, {}, checkpoint_every_s=1e9)
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_one_of_several_processes_is_stopped_as_before() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with between_updates(alone=False) as asked_to_stop:
+        assert signal.getsignal(signal.SIGTERM) == before
+        assert not asked_to_stop()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from .interrupt import deaf
+
 Drawn = tuple[Tensor, Tensor]  # pictures and their labels
 
 
@@ -43,6 +45,7 @@ class Feed:
             num_workers=self.workers,
             pin_memory=self.pin,
             prefetch_factor=4,
+            worker_init_fn=deaf,
             multiprocessing_context="fork",  # picture sets read through closures, which do not travel otherwise
         )
         return iter(loader)

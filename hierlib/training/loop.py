@@ -16,6 +16,7 @@ from ..errors import HierlibError
 from ..files import write_json
 from . import checkpoint
 from .distributed import Group
+from .interrupt import between_updates
 
 
 class TrainingError(HierlibError):
@@ -60,7 +61,8 @@ def run(
 
     folder: gets ``checkpoint.safetensors``, ``metrics.jsonl`` (one object a line: step, seconds, means since the last
     line) and ``about.json``. With ``resume`` a run goes on where the last checkpoint left it: the weights are then
-    the same, bit for bit, as those of a run that was never stopped, whatever stopped it.
+    the same, bit for bit, as those of a run that was never stopped, whatever stopped it. Ctrl-C and SIGTERM stop it
+    after the update in hand, which is saved (of several processes: at once, as a second Ctrl-C does).
     group: of several processes the first writes and all read, so that ``folder`` must be one that all of them see.
     Raises TrainingError when a number is not finite (``failed.json`` then names step and pictures), CheckpointError as
     ``checkpoint.load`` and ``checkpoint.save`` do.
@@ -72,33 +74,37 @@ def run(
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
     saved_at = start = logged_at = time.monotonic()
-    step = logged_step = first
+    saved = logged_step = first
     bar = tqdm(total=steps, initial=first, desc=folder.name, unit="step", mininterval=1, disable=not group.leads)
     try:
-        for step in range(first, steps):
-            torch.manual_seed(hash((about.get("seed", 0), step)) & 0x7FFFFFFF)
-            values = task.update(step)
-            _refuse_nan(values, task, step, folder)
-            for key, value in values.items():
-                sums[key], counts[key] = sums.get(key, 0.0) + value, counts.get(key, 0) + 1
-            bar.update()
-            now = time.monotonic()
-            if group.leads and ((step + 1) % log_every == 0 or step + 1 == steps):
-                speed = (step + 1 - logged_step) / max(now - logged_at, 1e-9)
-                row = {"step": step + 1, "seconds": round(now - start, 2), "steps_per_s": round(speed, 3)}
-                row |= {key: sums[key] / counts[key] for key in sums}
-                _append(log, row)
-                bar.set_postfix({k: f"{v:.3g}" for k, v in list(row.items())[3:9]}, refresh=False)
-                sums, counts, logged_at, logged_step = {}, {}, now, step + 1
-                if every_log is not None:
-                    every_log(row)
-            if group.leads and now - saved_at > checkpoint_every_s:
-                checkpoint.save(path, task.module, task.optimizers, step + 1, about)
-                saved_at = time.monotonic()
+        with between_updates(alone=group.world == 1) as asked_to_stop:
+            for step in range(first, steps):
+                torch.manual_seed(hash((about.get("seed", 0), step)) & 0x7FFFFFFF)
+                values = task.update(step)
+                _refuse_nan(values, task, step, folder)
+                for key, value in values.items():
+                    sums[key], counts[key] = sums.get(key, 0.0) + value, counts.get(key, 0) + 1
+                bar.update()
+                now = time.monotonic()
+                if group.leads and ((step + 1) % log_every == 0 or step + 1 == steps):
+                    speed = (step + 1 - logged_step) / max(now - logged_at, 1e-9)
+                    row = {"step": step + 1, "seconds": round(now - start, 2), "steps_per_s": round(speed, 3)}
+                    row |= {key: sums[key] / counts[key] for key in sums}
+                    _append(log, row)
+                    bar.set_postfix({k: f"{v:.3g}" for k, v in list(row.items())[3:9]}, refresh=False)
+                    sums, counts, logged_at, logged_step = {}, {}, now, step + 1
+                    if every_log is not None:
+                        every_log(row)
+                stop = asked_to_stop()
+                if group.leads and (stop or now - saved_at > checkpoint_every_s):
+                    checkpoint.save(path, task.module, task.optimizers, step + 1, about)
+                    saved_at, saved = time.monotonic(), step + 1
+                if stop:
+                    raise KeyboardInterrupt
     except KeyboardInterrupt:
-        # the interrupted update may be half applied: the checkpoint on disk is the last whole one
+        # an update that was interrupted may be half applied: what goes on is the last whole checkpoint
         bar.close()
-        print(f"Stopped at step {step}; run the same command again to go on from the last checkpoint.")
+        print(f"Stopped; run the same command again to go on after update {saved}, the last that was saved.")
         raise
     bar.close()
     if group.leads and steps > first:
