@@ -17,6 +17,7 @@ from pathlib import Path
 from ..baselines import peer
 from ..errors import HierlibError, refuse
 from ..files import PACKAGE, shipped
+from .ranks import ranks
 
 PEERS = ("jpeg2000", "jpeg-best", "jpeg2000-fresh", "webp-fresh", "avif-fresh", "jxl-fresh")
 # peers on our backbone whose weights ship
@@ -71,7 +72,6 @@ def measure(made: Measurement, folder: Path) -> Path:
     """Make ``folder/<name>.parquet``. Raises DataError where pictures or classifiers are not at hand."""
     from .. import baselines, classifiers, hierarchy
     from ..images.packs import open_pack
-    from .ranks import ranks
     from .sweep import evaluate
 
     codec = baselines.load(made.codec)
@@ -102,7 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = arguments.names or [name for name in known if not (arguments.out / f"{name}.parquet").exists()]
     try:
         for name in wanted:
-            print(measure(known[name], arguments.out), flush=True)
+            path = measure(known[name], arguments.out)
+            if ranks().rank == 0:
+                print(path, flush=True)
     except HierlibError as error:
         return refuse(error)
     return 0
