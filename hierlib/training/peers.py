@@ -136,7 +136,7 @@ def _family(method: str, tiny: CodecConfig, micro: CodecConfig, stages: tuple[fl
     plain = _of(method, "tiny64", f"{method}64-rd", tiny, classifier="", stages=stages, **changes)
     task = replace(plain, name=f"{method}64", classifier="tiny", gamma=(0.0,) * (count - 1) + (0.3,))
     brief = {key: v[: len(micro.blocks)] if isinstance(v, tuple) else v for key, v in changes.items()}
-    small = _of(method, "ci", f"ci-{method}", micro, stages=stages, pictures="shapes:300", steps=60, **brief)
+    small = _of(method, "ci", f"ci-{method}", micro, stages=stages, pictures="shapes:300", steps=300, **brief)
     for each in (begun, plain, task, replace(small, gamma=(0.0,) * (len(micro.blocks) - 1) + (0.05,))):
         PEERS[each.name] = each
 

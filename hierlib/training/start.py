@@ -6,12 +6,35 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import RecipeError
-from .recipe import changed
+from .recipe import Recipe, changed
 from .recipes import EXPECT, RECIPES
 
 UNSEEN = "tiny-imagenet-val"  # what the arms of the ablations are measured on
+
+
+def codec_recipe(name: str, others: Sequence[str] = ()) -> Recipe:
+    """A codec's recipe by name: ours, an arm of the ablations, a peer's. others: what else may be named.
+
+    Raises RecipeError for an unknown one.
+    """
+    from .ablation import ABLATIONS
+    from .peers import PEERS
+
+    codecs = {**RECIPES, **ABLATIONS, **PEERS}
+    if name not in codecs:
+        raise RecipeError(f"There is no recipe {name}: known are {', '.join([*codecs, *others])}.")
+    return codecs[name]
+
+
+def train_codec(recipe: Recipe, folder: str | Path, **how: Any) -> Path:
+    """``trainer.train`` for any codec's recipe: what an update is follows from it. how: as there."""
+    from .peers import PeerRecipe, PeerTask
+    from .trainer import CodecTask, train
+
+    return train(recipe, folder, make=PeerTask if isinstance(recipe, PeerRecipe) else CodecTask, **how)
 
 
 def start(
@@ -37,8 +60,7 @@ def start(
     from .contexts import CONTEXTS, train_contexts
     from .data import training_set
     from .peers import EXPECT as EXPECT_OF_PEERS
-    from .peers import PEERS, PeerTask
-    from .trainer import CodecTask, train
+    from .peers import PEERS
     from .zoo import ZOO, train_zoo
 
     of_classifier = {r.name: r for r in CLASSIFIERS.values()}
@@ -53,20 +75,14 @@ def start(
         if steps is not None or changes or workers is not None or not start_from:
             raise RecipeError(f"{name} trains CTC's networks on a backbone: give it by --start-from, and nothing else.")
         return train_contexts(CONTEXTS[name], folder, start_from, resume=resume)
-    of_codec = {**RECIPES, **ABLATIONS, **PEERS}
-    if name not in of_codec:
-        raise RecipeError(
-            f"There is no recipe {name}: known are {', '.join([*of_codec, *of_classifier, *ZOO, *CONTEXTS])}."
-        )
-    chosen = changed(of_codec[name], list(changes))
+    chosen = changed(codec_recipe(name, [*of_classifier, *ZOO, *CONTEXTS]), list(changes))
     if steps is not None:
         chosen = replace(chosen, steps=steps)
     leads = os.environ.get("RANK", "0") == "0"  # of torchrun's processes
     expected = EXPECT_OF_PEERS.get(PEERS[name].method) if name in PEERS else EXPECT.get(name)
     if expected and leads:
         print(f"{name}: {expected}")
-    make = PeerTask if name in PEERS else CodecTask
-    path = train(chosen, folder, resume=resume, start_from=start_from, workers=workers, make=make)
+    path = train_codec(chosen, folder, resume=resume, start_from=start_from, workers=workers)
     if name in ABLATIONS and leads:
         print(write_curve(path, chosen, training_set(UNSEEN)))
     return path
