@@ -40,47 +40,59 @@ TOLD = {
 }
 
 
-def load_curves(folder: str | Path) -> DataFrame:
-    """Rows of all ``*/curve.json`` under ``folder``, with arm and seed. DataError if the base is not among them."""
+def read_curves(folder: str | Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """The content of every ``*/curve.json`` under ``folder``, by arm and seed; nothing if there is none."""
+    found = [json.loads(path.read_text()) for path in sorted(Path(folder).glob("*/curve.json"))]
+    return {(content["arm"], content["seed"]): content for content in found}
+
+
+def frame(content: dict[str, Any]) -> DataFrame:
+    """The rows of a curve, along its bytes."""
     import pandas as pd
 
-    rows = []
-    for path in sorted(Path(folder).glob("*/curve.json")):
-        found = json.loads(path.read_text())
-        rows += [{"arm": found["arm"], "seed": found["seed"], "steps": found["steps"], **row} for row in found["rows"]]
-    curves = pd.DataFrame(rows)
-    if curves.empty or BASE not in set(curves["arm"]):
+    return pd.DataFrame(content["rows"]).sort_values("bytes")
+
+
+def load_runs(folder: str | Path) -> dict[tuple[str, int], DataFrame]:
+    """The curve of every arm and seed under ``folder``. DataError if the base is not among them."""
+    runs = {run: frame(content) for run, content in read_curves(folder).items()}
+    if not any(arm == BASE for arm, _ in runs):
         raise DataError(
             f"{folder} holds no curve of the arm {BASE}: run `python -m hierlib train ablation-base --run "
             f"{folder}/base-0`, and the arms to be compared beside it."
         )
-    return curves
+    return runs
 
 
-def differences(folder: str | Path) -> DataFrame:
-    """A row for each arm and seed: its BD-rates against the base, percent of bytes at equal quality.
+def difference(anchor: DataFrame, test: DataFrame, measure: str) -> float:
+    """BD-rate in percent; 0 of a run against itself."""
+    pairs = [(each["bytes"].to_numpy(), each[measure].to_numpy()) for each in (anchor, test)]
+    return bd_rate(*pairs[0], *pairs[1]).percent
+
+
+def differences(runs: dict[tuple[str, int], DataFrame]) -> DataFrame:
+    """A row for each arm and seed of ``load_runs``: its BD-rates against the base, percent of bytes at equal quality.
 
     Columns: arm, seed, psnr_db and each right_<level>. A run is compared with the base of its seed, or with the first
     one if the base was not trained with it. Below zero: the arm needs fewer bytes.
     """
     import pandas as pd
 
-    by_run, measures = _runs(folder)
-    anchors = {seed: rows for (arm, seed), rows in by_run.items() if arm == BASE}
+    anchors = {seed: rows for (arm, seed), rows in runs.items() if arm == BASE}
     first = anchors[min(anchors)]
+    measures = _measures(first)
     rows = [
-        {"arm": arm, "seed": seed, **{m: _difference(anchors.get(seed, first), run, m) for m in measures}}
-        for (arm, seed), run in by_run.items()
+        {"arm": arm, "seed": seed, **{m: difference(anchors.get(seed, first), run, m) for m in measures}}
+        for (arm, seed), run in sorted(runs.items(), key=lambda item: item[0])
     ]
     return pd.DataFrame(rows).sort_values("arm", key=lambda arms: arms != BASE, kind="stable", ignore_index=True)
 
 
-def spread(folder: str | Path) -> dict[str, float]:
+def spread(runs: dict[tuple[str, int], DataFrame]) -> dict[str, float]:
     """What two seeds of the base differ by at most, either way round, by measure; empty if it has but one."""
-    by_run, measures = _runs(folder)
-    bases = [run for (arm, _), run in by_run.items() if arm == BASE]
+    bases = [run for (arm, _), run in runs.items() if arm == BASE]
     pairs = list(permutations(bases, 2))
-    return {measure: max(abs(_difference(*pair, measure)) for pair in pairs) for measure in measures if pairs}
+    return {measure: max(abs(difference(*pair, measure)) for pair in pairs) for measure in _measures(bases[0]) if pairs}
 
 
 def ablation_table(folder: str | Path) -> DataFrame:
@@ -90,8 +102,9 @@ def ablation_table(folder: str | Path) -> DataFrame:
     import pandas as pd
     from scipy.stats import t
 
+    runs = load_runs(folder)
     table: list[dict[str, Any]] = []
-    for arm, rows in differences(folder).groupby("arm", sort=False):
+    for arm, rows in differences(runs).groupby("arm", sort=False):
         values, n = rows.drop(columns=["arm", "seed"]), len(rows)
         half = t.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5 if n > 1 else values.iloc[0] * float("nan")
         row = {"arm": arm, "seeds": n}
@@ -99,24 +112,12 @@ def ablation_table(folder: str | Path) -> DataFrame:
             row |= {measure: values[measure].mean(), f"{measure}_interval": half[measure]}
         table.append(row)
         if arm == BASE and n > 1:
-            table.append({"arm": SPREAD, "seeds": n, **spread(folder)})
+            table.append({"arm": SPREAD, "seeds": n, **spread(runs)})
     return pd.DataFrame(table).set_index("arm")
-
-
-def _runs(folder: str | Path) -> tuple[dict[Any, DataFrame], list[str]]:
-    """The curve of every (arm, seed), along its bytes, and what was measured."""
-    curves = load_curves(folder)
-    return {run: rows.sort_values("bytes") for run, rows in curves.groupby(["arm", "seed"])}, _measures(curves)
 
 
 def _measures(curves: DataFrame) -> list[str]:
     return [PSNR, *(column for column in curves if column.startswith("right_"))]
-
-
-def _difference(anchor: DataFrame, test: DataFrame, measure: str) -> float:
-    """BD-rate in percent; 0 of a run against itself."""
-    pairs = [(each["bytes"].to_numpy(), each[measure].to_numpy()) for each in (anchor, test)]
-    return bd_rate(*pairs[0], *pairs[1]).percent
 
 
 def from_shipped() -> DataFrame:

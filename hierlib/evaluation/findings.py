@@ -6,7 +6,6 @@ Found, or raises NotMeasured with what is missing. None of them knows what the p
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import HierlibError
+from .ablations import difference, frame, read_curves
 from .curves import bd_rate, bootstrap, by_picture, means_over_log_bytes
 from .measure import ours_for
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .results import Results
 
 SEEDS, K = 20, 10
+KMEANS = "k-means seeds"
 RESAMPLES = 400  # of the pictures, for the interval of a BD-rate
 FLOOR = "jpeg2000"  # whom ours is compared with where the paper's peers are not at hand
 
@@ -106,11 +107,15 @@ def _figure(measured: Any, name: str) -> float:
 def _seed(shelf: Shelf, figure: str) -> Found:
     """A figure of the CLIP groups: mean over the seeds of k-means, least to most."""
     values = shelf.seeds[figure]
-    return _over_seeds(values, "imagenet-clip")
+    return _over_seeds(values, "imagenet-clip", KMEANS)
 
 
-def _over_seeds(values: np.ndarray, data: str) -> Found:
-    return Found(values.mean(), values.min(), values.max(), data=f"{data}, {len(values)} k-means seeds", n=len(values))
+def _over_seeds(values: Sequence[float] | np.ndarray, data: str, seeds: str = "seeds") -> Found:
+    """Mean over seeds, least to most; one seed has no interval. seeds: what they are of, for the reader."""
+    n = len(values)
+    if n == 1:
+        return Found(float(values[0]), data=f"{data}, one seed", n=1)
+    return Found(float(np.mean(values)), min(values), max(values), data=f"{data}, {n} {seeds}", n=n)
 
 
 def _depth_cut(shelf: Shelf, figure: str) -> Found:
@@ -122,12 +127,14 @@ def _depth_cut(shelf: Shelf, figure: str) -> Found:
 
 def _above_clip(shelf: Shelf, figure: str) -> Found:
     """The depth cut's figure less that of each CLIP seed."""
-    return _over_seeds(_depth_cut(shelf, figure).value - shelf.seeds[figure], "imagenet-wordnet less imagenet-clip")
+    values = _depth_cut(shelf, figure).value - shelf.seeds[figure]
+    return _over_seeds(values, "imagenet-wordnet less imagenet-clip", KMEANS)
 
 
 def _below_clip(shelf: Shelf, figure: str) -> Found:
     """Each CLIP seed's figure less the depth cut's."""
-    return _over_seeds(shelf.seeds[figure] - _depth_cut(shelf, figure).value, "imagenet-clip less imagenet-wordnet")
+    values = shelf.seeds[figure] - _depth_cut(shelf, figure).value
+    return _over_seeds(values, "imagenet-clip less imagenet-wordnet", KMEANS)
 
 
 def _over_half(shelf: Shelf) -> Found:
@@ -200,43 +207,26 @@ def _whole_percent(shelf: Shelf, measure: str, pictures: str, classifier: str) -
     return replace(found, value=100 * found.value, low=100 * found.low, high=100 * found.high)
 
 
-def _arm(shelf: Shelf, arm: str) -> dict[int, dict[str, Any]]:
-    """The curves of an ablation's arm by seed, as its trainings left them. Raises NotMeasured if there is none."""
-    folder, found = shelf.ablations, {}
-    for path in sorted(folder.glob("*/curve.json")) if folder is not None else ():
-        content: dict[str, Any] = json.loads(path.read_text())
-        if content["arm"] == arm:
-            found[content["seed"]] = content
-    if not found:
-        raise NotMeasured(f"no curve of the arm {arm}")
-    return found
-
-
-def _arms(shelf: Shelf, *arms: str) -> list[list[dict[str, Any]]]:
-    """For each seed that all of the arms were trained with, their curves."""
-    of = [_arm(shelf, arm) for arm in arms]
+def _arms(shelf: Shelf, *arms: str) -> tuple[list[list[Any]], dict[str, Any]]:
+    """For each seed that all of the arms were trained with, their curves as frames; and what one file says of itself.
+    Raises NotMeasured if there is none.
+    """
+    found = read_curves(shelf.ablations) if shelf.ablations is not None else {}
+    of = [{seed: content for (name, seed), content in found.items() if name == arm} for arm in arms]
+    for arm, contents in zip(arms, of, strict=True):
+        if not contents:
+            raise NotMeasured(f"no curve of the arm {arm}")
     seeds = sorted(set.intersection(*(set(each) for each in of)))
     if not seeds:
         raise NotMeasured(f"no seed that {', '.join(arms)} were all trained with")
-    return [[each[seed] for each in of] for seed in seeds]
-
-
-def _of_seeds(values: Sequence[float], data: str) -> Found:
-    """Mean over seeds, least to most; one seed has no interval."""
-    if len(values) == 1:
-        return Found(values[0], data=f"{data}, one seed", n=1)
-    return Found(float(np.mean(values)), min(values), max(values), data=f"{data}, {len(values)} seeds", n=len(values))
+    return [[frame(each[seed]) for each in of] for seed in seeds], of[0][seeds[0]]
 
 
 def _bd_rate(shelf: Shelf, test: str, anchor: str, measure: str) -> Found:
     """BD-rate in percent of one arm against another, seed against the same seed."""
-    paired = _arms(shelf, anchor, test)
-    values = []
-    for curves in paired:
-        points = [[np.array([row[key] for row in curve["rows"]]) for key in ("bytes", measure)] for curve in curves]
-        values.append(bd_rate(*points[0], *points[1]).percent)
-    about = paired[0][0]
-    return _of_seeds(values, f"{test} against {anchor}, {about['pictures']}, {about['steps']} steps, {measure}")
+    paired, about = _arms(shelf, anchor, test)
+    values = [difference(before, after, measure) for before, after in paired]
+    return _over_seeds(values, f"{test} against {anchor}, {about['pictures']}, {about['steps']} steps, {measure}")
 
 
 def _peer_rate(shelf: Shelf, test: str, anchor: str, pictures: str, measure: str, classifier: str) -> Found:
@@ -284,11 +274,10 @@ def _best_split(shelf: Shelf, measure: str, chosen: str, *others: str) -> Found:
     from .curves import mean_over_log_bytes
 
     leads = []
-    for curves in _arms(shelf, chosen, *others):
-        xy = [[np.array([row[key] for row in curve["rows"]]) for key in ("bytes", measure)] for curve in curves]
-        first, *rest = (mean_over_log_bytes(x, y) for x, y in xy)
-        leads.append(first - max(rest))
-    return _of_seeds(leads, f"{chosen} against {', '.join(others)}, {measure}")
+    for curves in _arms(shelf, chosen, *others)[0]:
+        means = [mean_over_log_bytes(curve["bytes"].to_numpy(), curve[measure].to_numpy()) for curve in curves]
+        leads.append(means[0] - max(means[1:]))
+    return _over_seeds(leads, f"{chosen} against {', '.join(others)}, {measure}")
 
 
 FINDINGS: dict[str, Callable[..., Found]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..evaluation.ablations import BASE, PSNR, TOLD, differences, spread
+from ..evaluation.ablations import BASE, PSNR, TOLD, differences, load_runs, spread
 from .palette import FAINT, INK, RULE
 from .sheet import sheet, styled
 
@@ -20,8 +20,8 @@ def ablation_figure(folder: str | Path) -> Figure:
     """A panel for PSNR and one for each level's accuracy: percent of bytes against the base at equal quality, a dot for
     each seed; grey is what seeds of the base differ by. The scale is linear to 5 percent and logarithmic beyond.
     """
-    found = differences(folder)
-    chance = spread(folder)
+    runs = load_runs(folder)
+    found, chance = differences(runs), spread(runs)
     arms = [arm for arm in TOLD if arm in set(found["arm"]) - {BASE}][::-1]
     measures = list(found.columns.drop(["arm", "seed"]))
     figure, axes = sheet(1.6 + 2.8 * len(measures), 1.3 + 0.28 * len(arms), 1, len(measures), sharey=True)
