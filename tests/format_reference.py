@@ -267,8 +267,9 @@ def picture(weights: Weights, decoded: Decoded) -> np.ndarray:
     y_hat = np.zeros((weights.config.M, 4 * rows, 4 * columns))
     for (first, last), block in zip(pairwise((0, *weights.config.blocks)), decoded.blocks, strict=False):
         y_hat[first:last] = reconstructed(block)
-    if not decoded.blocks:
-        _, grid = integers(*Parameters(weights, decoded.size, decoded.z).block(0, y_hat))
+    if not decoded.blocks or len(decoded.blocks[0].q) < 8:
+        y_hat[:] = 0
+        _, grid = integers(*Parameters(weights, decoded.size, []).block(0, y_hat))
         y_hat[: weights.config.blocks[0]] = grid / 256
     x_hat = weights.network.synthesise(torch.from_numpy(y_hat)[None])[0]
     return x_hat.clamp(0, 1)[:, :height, :width].numpy()

@@ -35,6 +35,33 @@ def test_fed_in_pieces_it_shows_what_the_prefix_shows(codec: HierCodec, stream: 
     assert decoder.level_ends == codec.level_ends(stream)
 
 
+def test_the_first_picture_depends_on_the_size_alone_and_stays_until_eight_symbols_are_there(codec: HierCodec) -> None:
+    drawn, openings = shapes(3, seed=5), []
+    for number in (1, 2):
+        received = codec.decoder().feed(codec.encode(drawn[number]))
+        assert received.header is not None
+        first = next(cut for cut in range(len(received)) if received.counts_at(cut)[0] >= 8)
+        cuts = range(received.header.length_bytes, first + 1)
+        *opening, begun = [received.picture_at(cut) for cut in cuts]
+        assert all(torch.equal(decoded.image, opening[0].image) for decoded in opening)
+        assert {(decoded.level, decoded.bytes_used) for decoded in opening} == {(0, cuts[0])}
+        assert opening[-1].symbols in range(1, 8)  # there, but not shown
+        assert begun.bytes_used == first
+        assert not torch.equal(begun.image, opening[0].image)
+        openings.append(opening[0].image)
+    assert torch.equal(*openings)
+
+
+def test_a_first_block_of_fewer_symbols_is_shown_when_it_is_whole(
+    codec: HierCodec, stream: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codec, "opening_symbols", 10**9)
+    whole = codec.decoder().feed(stream)
+    before, after = (whole.picture_at(whole.block_ends[0] + at).bytes_used for at in (-1, 0))
+    assert before == (whole.header.length_bytes if whole.header else None)
+    assert after == whole.block_ends[0]
+
+
 def test_no_block_is_walked_twice_and_no_picture_made_twice(
     codec: HierCodec, stream: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from evaluation_toys import ByColour, FourBytes, hierarchy, pictures
 
 from hierlib.errors import DataError
 from hierlib.evaluation import Results, evaluate
-from hierlib.evaluation.regimes import NOBODY, PUBLISHED, markdown, pairs, regimes
+from hierlib.evaluation.regimes import NOBODY, PUBLISHED, both, markdown, pairs, regimes
 from hierlib.files import shipped
 from hierlib.views.regimes import bought_by_the_task
 
@@ -49,6 +49,7 @@ def test_drawn_are_the_codecs_that_are_there_in_both_regimes():
     for results, name in ((plain, "toy"), (task, "toy-task"), (alone, "other-task")):
         results.meta["codec"]["name"] = name
     assert pairs([task, alone, plain]) == [(plain, task)]
+    assert both(["b-task", "tiny", "b", "tiny-plain", "c-task", "a"]) == [("tiny-plain", "tiny"), ("b", "b-task")]
     figure = bought_by_the_task([alone, task, plain])
     judged, psnr = figure.axes
     assert [line.get_label() for line in judged.lines[1:]] == ["toy"]  # the first is that of no difference
@@ -63,7 +64,8 @@ def test_the_readmes_table_is_that_of_the_shipped_table_and_that_of_the_results(
     readme = (root / "README.md").read_text()
     assert PUBLISHED.within(readme, markdown(table)) == readme, "run make ledger"
     for (pictures_, codec, classifier), rows in table.groupby(["pictures", "codec", "classifier"]):
-        of = [Results.load(shipped("results", f"{codec}{end}-{pictures_}.parquet")).table() for end in ("", "-task")]
+        regime = ("tiny-plain", "tiny") if codec == "tiny" else (codec, f"{codec}-task")
+        of = [Results.load(shipped("results", f"{name}-{pictures_}.parquet")).table() for name in regime]
         judge = of[0]["classifier"].iloc[0] if classifier == NOBODY else classifier
         means = [t[(t["classifier"] == judge) & (t["kind"] == "budget")].set_index("budget_bytes") for t in of]
         for measure, each in rows.groupby("measure"):

@@ -47,6 +47,7 @@ METHODS = {
     "progdtd": "channel by channel, z and y in turns, trained with both tails dropped (Hojjat et al. 2023)",
 }
 TASK = "-task"  # ends the name of a peer's weights that were trained with the task loss
+PLAIN = {"tiny": "tiny-plain"}  # ours, which have the task loss: the same codec trained as long without it
 APART = ("limitnet",)  # made for weak senders: figures and tables of rates leave them out, views/senders.py has them
 
 
@@ -71,6 +72,15 @@ def apart(name: str) -> bool:
     [True, True, False]
     """
     return any(method in name for method in APART)
+
+
+def without_task(name: str) -> str | None:
+    """Of weights that were trained with the task loss, what those trained without it are called; None for others.
+
+    >>> [without_task(name) for name in ("ctc-task", "ctc", "tiny")]
+    ['ctc', None, 'tiny-plain']
+    """
+    return name.removesuffix(TASK) if name.endswith(TASK) else PLAIN.get(name)
 
 
 def methods() -> dict[str, type[HierCodec]]:

@@ -1,6 +1,7 @@
 """Weights of a backbone -> a weights file of a peer: the method's name in its description, networks in float16.
 
     python -m hierlib.baselines.adopt dpict runs/trits64-rd/codec.safetensors -o dpict.safetensors
+    python -m hierlib.baselines.adopt blocks runs/tiny64/codec.safetensors -o tiny.safetensors    # ours, in float16
 
 Half the size, and exact: the rounded numbers are the weights, for whoever encodes and whoever decodes; all arithmetic
 is as before, float64 in the entropy path. What the rounding costs is in the cards (data/checkpoints).
@@ -26,15 +27,16 @@ from . import METHODS, CodecError, methods
 
 
 def adopt(method: str, source: str | Path, path: Path, half: bool = True) -> None:
-    """Write the codec's weights ``source`` (name or path) as weights of ``method``, one of ``METHODS``, to ``path``.
+    """Write the codec's weights ``source`` (name or path) as weights of ``method``, one of ``methods()``, to ``path``.
 
     half: networks in float16. Raises CodecError for an unknown method, CheckpointError for what is no codec's weights.
     """
-    if method not in METHODS:
-        raise CodecError(f"No method is called {method!r}; there are {', '.join(METHODS)}.")
+    kinds = methods()
+    if method not in kinds:
+        raise CodecError(f"No method is called {method!r}; there are {', '.join(kinds)}.")
     found = weights.locate(source)
     tensors, about = weights.read(found)
-    was, kinds = about.get("method", HierCodec.method), methods()
+    was = about.get("method", HierCodec.method)
     if was != method and (kinds[method].networks is not HierNetwork or kinds[was].networks is not HierNetwork):
         raise CodecError(
             f"{found} holds networks of {was}, and {method} has others: it becomes nothing else; train the method with "
@@ -63,7 +65,7 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="hierlib.baselines.adopt", description="Make a peer's weights file.")
-    parser.add_argument("method", help=", ".join(METHODS))
+    parser.add_argument("method", help=", ".join([HierCodec.method, *METHODS]))
     parser.add_argument("weights", help="of a backbone: a name, or a .safetensors that training left")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .safetensors to write")
     parser.add_argument("--full", action="store_true", help="keep float32")

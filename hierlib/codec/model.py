@@ -36,11 +36,13 @@ class HierCodec:
     at a time. y_tables, z_tables: integer frequencies; medians: (N_hyper,) float, the centre of each channel's prior.
     method: of the codec, as its weights file calls it; networks: what is assembled from it; record: what a block is;
     encoding_coder, decoding_coder: what the walk is walked with. Peers (baselines) have others.
+    opening_symbols: of the first block, that a receiver waits for before it shows any picture but the average one.
     max_pixels: pictures, and sizes that a header declares, that have more when padded to multiples of 64 are refused
     before anything is allocated.
     """
 
     method, cut, portable = "blocks", "any byte", True
+    opening_symbols = 8
     networks: type[HierNetwork] = HierNetwork
 
     def __init__(

@@ -47,6 +47,7 @@ class StreamDecoder:
         self._steps: Iterator[Tensor] | None = None
         self._coder: DecodingCoder | None = None
         self._shown: tuple[tuple, Tensor] | None = None
+        self._opening: Tensor | None = None
         self._failure: BitstreamError | None = None
 
     def __len__(self) -> int:
@@ -109,18 +110,21 @@ class StreamDecoder:
         if self._decoder.damaged:
             raise BitstreamError("The first bytes behind the header are none that an encoder writes: damaged.")
         if len(self._z) == len(self._rows_z):
-            self._begin(self._decoder)
+            self._begin()
 
-    def _begin(self, decoder: Decoder) -> None:
-        """Start the walk with what is known of z; what has not arrived of it stands at its median."""
+    def _begin(self) -> None:
+        """Start the walk: z is known."""
+        self._coder, self._steps = self._walk(self._z, self._decoder)
+        self.blocks = self._coder.blocks
+
+    def _walk(self, z: np.ndarray, decoder: Decoder) -> tuple[DecodingCoder, Iterator[Tensor]]:
+        """The blocks of this z's integers, as ``decoder`` has them."""
         assert self.header is not None
-        z = np.zeros(len(self._rows_z), dtype=np.int64)
-        z[: len(self._z)] = self._z
+        places = self._map_size(STRIDE_Z)
         check = Check(self.header.height, self.header.width)
         check.add(z)
-        self._coder = coder = self._codec.decoding_coder(decoder, check, self._map_size(STRIDE_Z))
-        z_hat = self._codec.z_hat(z, *self._map_size(STRIDE_Z))
-        self._steps, self.blocks = self._codec.network.entropy.steps(z_hat, coder), coder.blocks
+        coder = self._codec.decoding_coder(decoder, check, places)
+        return coder, self._codec.network.entropy.steps(self._codec.z_hat(z, *places), coder)
 
     def _map_size(self, stride: int) -> tuple[int, int]:
         assert self.header is not None
@@ -138,35 +142,37 @@ class StreamDecoder:
         n_bytes = min(n_bytes, len(self._stream))
         if self.header is None or n_bytes < self.header.length_bytes:
             return Decoded(torch.full((3, UNKNOWN_SIZE, UNKNOWN_SIZE), 0.5), 0, 0, 0, 0, False)
-        if not self._begun_at(0, n_bytes):
-            return self._picture_inside_z(n_bytes)
         counts = self.counts_at(n_bytes)
+        if not counts or counts[0] < min(self._codec.opening_symbols, self.blocks[0].size):
+            total = self._total(n_bytes)
+            return Decoded(self._opening_image(), 0, sum(counts), total, self.header.length_bytes, False)
         level = sum(block.levels(count) for block, count in zip(self.blocks, counts, strict=True))
         settled = [int(b.needed_bytes[c - 1]) for b, c in zip(self.blocks, counts, strict=True) if c]
         complete = self.trailer is not None and n_bytes == len(self._stream)
         used = n_bytes if complete else self.header.length_bytes + max([self.blocks[0].begun_bytes or 0, *settled])
         image = self._image([b for j, b in enumerate(self.blocks) if self._begun_at(j, n_bytes)], counts)
-        return Decoded(image, level, sum(counts), self._total(), used, complete)
+        return Decoded(image, level, sum(counts), self._total(n_bytes), used, complete)
 
-    def _picture_inside_z(self, n_bytes: int) -> Decoded:
-        """Only z, or part of it, is there: every symbol of the first block at its mean, the rest at zero."""
-        assert self.header is not None
-        if n_bytes < len(self._stream):  # z as a shorter prefix knows it
-            return StreamDecoder(self._codec).feed(bytes(self._stream[:n_bytes])).picture()
-        if self._steps is None and (self._shown is None or self._shown[0] != (len(self._z), 1, 0)):
-            self._begin(Decoder())
-            next(iter(self._steps or ()))
-            self._steps = None
-        image = self._image(self.blocks[:1], [0])
-        return Decoded(image, 0, 0, self._total(), self.header.length_bytes + self.z_bytes, False)
+    def _opening_image(self) -> Tensor:
+        """What a picture of this size looks like of which nothing is known: z at its median, block 1 at its mean.
+
+        It stays until a few symbols are there: what z alone suggests is nearer to most pictures, and further from some.
+        """
+        if self._opening is None:
+            coder, steps = self._walk(np.zeros(len(self._rows_z), dtype=np.int64), Decoder())
+            next(steps)
+            self._opening = self._made([coder.blocks[0].values(0)])
+        return self._opening
 
     def _image(self, blocks: list[Block], counts: list[int]) -> Tensor:
-        assert self.header is not None
-        key = (len(self._z), len(blocks), *counts[: len(blocks)])
+        key = (len(blocks), *counts[: len(blocks)])
         if self._shown is None or self._shown[0] != key:
-            values = [block.values(count) for block, count in zip(blocks, counts)]
-            self._shown = key, self._codec.show(values, self.header.height, self.header.width)
+            self._shown = key, self._made([block.values(count) for block, count in zip(blocks, counts)])
         return self._shown[1]
+
+    def _made(self, values: list[np.ndarray]) -> Tensor:
+        assert self.header is not None
+        return self._codec.show(values, self.header.height, self.header.width)
 
     # -- where the bytes are
 
@@ -194,6 +200,9 @@ class StreamDecoder:
         begun_bytes = self.blocks[block].begun_bytes
         return begun_bytes is not None and n_bytes - self.header.length_bytes >= begun_bytes
 
-    def _total(self) -> int:
+    def _total(self, n_bytes: int) -> int:
+        """Symbols of the stream, as far as its first ``n_bytes`` tell: how many a block has may depend on z."""
+        assert self.header is not None
         height, width = self._map_size(self._codec.network.stride)
-        return self._codec.symbols_total(self.blocks, height * width)
+        known = self.blocks if n_bytes - self.header.length_bytes >= self.z_bytes else []
+        return self._codec.symbols_total(known, height * width)

@@ -1,8 +1,8 @@
-"""What the task loss buys: each peer trained with it less the same peer trained without, for as many updates.
+"""What the task loss buys: each codec trained with it less the same codec trained without, for as many updates.
 
-A peer's weights come in both regimes (``dpict`` and ``dpict-task``), and nothing else differs: the control that a codec
-trained with the task loss alone does not have. ``python -m hierlib.evaluation.regimes --write`` writes
-``data/results/regimes.csv`` (every classifier, level and budget, PSNR) and the README's table. No number is typed in.
+Weights come in both regimes (``dpict`` and ``dpict-task``, ``tiny-plain`` and ``tiny``), and nothing else differs.
+``python -m hierlib.evaluation.regimes --write`` writes ``data/results/regimes.csv`` (every classifier, level and
+budget, PSNR) and the README's table. No number is typed in.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from itertools import product
 from typing import TYPE_CHECKING
 
-from ..baselines import TASK
+from ..baselines import TASK, without_task
 from ..errors import DataError
 from ..files import shipped
 from .curves import paired_difference
+from .measure import SETS
 from .publish import Published, interval, of_rows
 from .results import Results
 
@@ -40,7 +41,7 @@ def regimes(plain: Results, task: Results, levels: int | None = None) -> pd.Data
         found = paired_difference(plain, task, measure, None if classifier == NOBODY else classifier)
         found.insert(0, "measure", measure)
         found.insert(0, "classifier", classifier)
-        found.insert(0, "codec", plain.meta["codec"]["name"])
+        found.insert(0, "codec", task.meta["codec"]["name"].removesuffix(TASK))
         found.insert(0, "pictures", plain.meta["pictures"]["name"])
         frames.append(found)
     return pd.concat(frames, ignore_index=True)
@@ -49,7 +50,14 @@ def regimes(plain: Results, task: Results, levels: int | None = None) -> pd.Data
 def pairs(results: Iterable[Results]) -> list[tuple[Results, Results]]:
     """Of results of one set of pictures, those of codecs that are there in both regimes: without, with."""
     by_name = {result.meta["codec"]["name"]: result for result in results}
-    return [(plain, by_name[name + TASK]) for name, plain in by_name.items() if name + TASK in by_name]
+    return [(by_name[plain], by_name[task]) for plain, task in both(by_name)]
+
+
+def both(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Of codecs by name, those that are there in both regimes: without, with; ours first."""
+    names = set(names)
+    found = [(plain, task) for task in sorted(names) if (plain := without_task(task)) in names and plain is not None]
+    return sorted(found, key=lambda pair: pair[1].endswith(TASK))
 
 
 def from_shipped() -> pd.DataFrame:
@@ -57,10 +65,11 @@ def from_shipped() -> pd.DataFrame:
     import pandas as pd
 
     frames = []
-    for path in sorted(shipped("results").glob(f"*{TASK}-*.parquet")):
-        plain = path.with_name(path.name.replace(f"{TASK}-", "-", 1))
-        if plain.exists():
-            frames.append(regimes(Results.load(plain), Results.load(path)))
+    for pictures, *_ in SETS:
+        paths = {
+            path.stem.removesuffix(f"-{pictures}"): path for path in shipped("results").glob(f"*-{pictures}.parquet")
+        }
+        frames += [regimes(Results.load(paths[plain]), Results.load(paths[task])) for plain, task in both(paths)]
     if not frames:
         raise DataError("No codec's results ship in both regimes: make them with `make measure`.")
     return pd.concat(frames, ignore_index=True)

@@ -65,11 +65,13 @@ def figures_of(found: dict[str, list[Results]], most: int = 8) -> dict[str, list
 
 
 def _kinds(codec: str) -> tuple[str, ...]:
-    """Whose figures a codec is in; of ours nothing: it is in all."""
+    """Whose figures a codec is in; of ours nothing: it is in all, but for what was trained without the task loss."""
     from .. import baselines
 
     if baselines.classical(codec):
         return ("other",)
+    if codec in baselines.PLAIN.values():
+        return ("learned",)
     if not baselines.peer(codec):
         return ()
     if codec.endswith(baselines.TASK):
