@@ -238,6 +238,7 @@ class LimitNet(HierCodec):
     """One level: all channels. z is the saliency of 8 x 8 cells."""
 
     method = "limitnet"
+    opening_symbols = 1  # what has not arrived is 0, whatever z says: nothing to wait for
     networks, lessons = LimitNetNetwork, GradualDropping
     network: LimitNetNetwork
 

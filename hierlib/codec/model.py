@@ -36,7 +36,7 @@ class HierCodec:
     at a time. y_tables, z_tables: integer frequencies; medians: (N_hyper,) float, the centre of each channel's prior.
     method: of the codec, as its weights file calls it; networks: what is assembled from it; record: what a block is;
     encoding_coder, decoding_coder: what the walk is walked with. Peers (baselines) have others.
-    opening_symbols: of the first block, that a receiver waits for before it shows any picture but the average one.
+    opening_symbols: of the first block, 1 or more, before which a receiver shows the average picture of that size.
     max_pixels: pictures, and sizes that a header declares, that have more when padded to multiples of 64 are refused
     before anything is allocated.
     """
