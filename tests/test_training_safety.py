@@ -16,6 +16,7 @@ from training_toys import BRIEF, python
 from hierlib.errors import CheckpointError
 from hierlib.training import checkpoint, loop
 from hierlib.training.data import training_set
+from hierlib.training.feed import Feed
 from hierlib.training.interrupt import between_updates
 from hierlib.training.trainer import CodecTask
 
@@ -179,6 +180,15 @@ def test_asked_to_stop_a_run_ends_the_update_and_saves_it(number: int, tmp_path:
     loop.run(resumed, tmp_path / "stopped", 6, about)
     for key, value in whole.module.state_dict().items():
         assert torch.equal(value, resumed.module.state_dict()[key]), key
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_is_asked_too_goes_on_making_batches(number: int) -> None:
+    feed = Feed(lambda step, part: (torch.tensor([os.getpid()]), torch.tensor([step])), steps=40, parts=[0], workers=1)
+    worker = int(feed(0, 0)[0])
+    assert worker != os.getpid()
+    os.kill(worker, number)
+    assert [tuple(map(int, feed(step, 0))) for step in range(1, 40)] == [(worker, step) for step in range(1, 40)]
 
 
 def test_asked_twice_a_run_stops_at_once(tmp_path: Path) -> None:

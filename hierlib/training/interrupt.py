@@ -37,5 +37,6 @@ def between_updates(alone: bool = True) -> Iterator[Callable[[], bool]]:
 
 
 def deaf(_: int) -> None:
-    """For a worker process: Ctrl-C reaches all processes of a terminal, and the run still needs its batches."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """For a worker process: a terminal and some schedulers ask all processes, and the run still needs its batches."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
