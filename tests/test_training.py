@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_toys import BRIEF
 
 import hierlib
 from hierlib.classifiers import small
@@ -23,11 +24,9 @@ from hierlib.training.classifier import CLASSIFIERS, train_classifier
 from hierlib.training.data import Batches, in_memory, training_set
 from hierlib.training.loss import cut, level_cross_entropy
 from hierlib.training.mixed import TrainingView
-from hierlib.training.recipes import RECIPES, recipe
-from hierlib.training.start import start
+from hierlib.training.recipes import RECIPES
+from hierlib.training.start import codec_recipe, start
 from hierlib.training.trainer import CodecTask, train
-
-BRIEF = replace(recipe("ci"), name="brief", pictures="shapes:36", batch_size=4, steps=8, gamma=(0.0, 0.0, 0.0))
 
 
 @pytest.mark.gpu
@@ -226,7 +225,7 @@ def test_the_classifier_learns_and_travels(tmp_path: Path) -> None:
 def test_recipes_check_themselves() -> None:
     assert set(RECIPES) >= {"ci", "tiny64", "paper"}
     with pytest.raises(RecipeError, match="known are"):
-        recipe("nonsense")
+        codec_recipe("nonsense")
     with pytest.raises(RecipeError, match="lam has 2 values"):
         replace(BRIEF, lam=(1.0, 2.0))
     with pytest.raises(RecipeError, match="multiples of 64"):

@@ -18,7 +18,7 @@ from hierlib.images.packs import PictureSet, open_pack
 from hierlib.training.augment import flip
 from hierlib.training.data import Batches, even_subset, from_disk, in_memory, reader, training_set
 from hierlib.training.feed import Feed
-from hierlib.training.recipes import recipe
+from hierlib.training.start import codec_recipe
 from hierlib.training.trainer import CodecTask, train
 
 WNIDS = ("n01443537", "n01629819", "n02123394")  # goldfish, salamander, Persian cat: ImageNet-1K 1, 25, 283
@@ -134,7 +134,9 @@ def test_small_sets_are_held_in_memory_and_others_read_as_needed(image_folder: P
 
 def test_the_recipe_of_the_paper_starts_on_a_small_stand_in(image_folder: Path, tmp_path: Path) -> None:
     """The full network, all levels a step, an ImageFolder, the 1000-class hierarchy; but no download of ResNet-50."""
-    paper = replace(recipe("paper"), pictures="imagenet/train:3", size=64, batch_size=2, steps=2, classifier="tiny")
+    paper = replace(
+        codec_recipe("paper"), pictures="imagenet/train:3", size=64, batch_size=2, steps=2, classifier="tiny"
+    )
     folder = tmp_path / "run"
     task = CodecTask(paper, training_set(paper.pictures))
     log = task.update(0)
@@ -142,7 +144,7 @@ def test_the_recipe_of_the_paper_starts_on_a_small_stand_in(image_folder: Path, 
     assert len(task.pictures) == 9
     assert all(key.split("/")[0] in WNIDS for key in task.batch_at(0)["keys"])
     del task
-    small = replace(paper, codec=recipe("ci").codec)
+    small = replace(paper, codec=codec_recipe("ci").codec)
     assert train(small, folder, workers=2).exists()
     again = training_set("imagenet/train", listing=str(folder / "pictures.txt"))  # the subset is on record
     assert again.keys == training_set("imagenet/train:3").keys

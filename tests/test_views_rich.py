@@ -13,7 +13,7 @@ from views_toys import ByColour, Pyramid, hierarchy, picture
 import hierlib
 from hierlib import baselines, classifiers
 from hierlib.images.shapes import shapes
-from hierlib.training.recipes import recipe
+from hierlib.training.start import codec_recipe
 from hierlib.views import rich
 from hierlib.views.ladder import climb
 from hierlib.views.shown import TYPES
@@ -51,7 +51,7 @@ def objects() -> dict:
         "WebP": (baselines.load("webp-fresh"), "codec webp-fresh"),
         "classifier": (classifiers.load("shapes"), "18"),
         "Results": (results, "right_family"),
-        "Recipe": (recipe("ci"), "batch_size"),
+        "Recipe": (codec_recipe("ci"), "batch_size"),
         "PictureSet": (shapes(3), "3 pictures"),
         "Ladder": (ladder, "pyramid"),
         "Rung": (ladder.rungs[-1], "red</b> ✓"),

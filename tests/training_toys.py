@@ -8,9 +8,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from hierlib.training.recipes import recipe
+from hierlib.training.start import codec_recipe
 
-BRIEF = replace(recipe("ci"), name="brief", pictures="shapes:36", batch_size=4, steps=8, gamma=(0.0, 0.0, 0.0))
+BRIEF = replace(codec_recipe("ci"), name="brief", pictures="shapes:36", batch_size=4, steps=8, gamma=(0.0, 0.0, 0.0))
 
 
 def python(script: str, *arguments: str | Path, root: Path, seconds: float = 170, **environment: str) -> str:

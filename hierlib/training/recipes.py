@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..codec.config import MICRO, PAPER, TINY
-from ..errors import RecipeError
 from .recipe import Recipe
 
 BALANCED = (10.0, 3.0, 1.0)
@@ -77,10 +76,3 @@ EXPECT = {
     "paper": "Not run here: 1,000,000 updates of 8 pictures 256x256 (80 of each class for 100 epochs), three passes of "
     "the classifier each, for days on a GPU; memory is not measured. The paper's result is its Figs. 4 and 5.",
 }
-
-
-def recipe(name: str) -> Recipe:
-    """A recipe by name. Raises RecipeError for an unknown one."""
-    if name not in RECIPES:
-        raise RecipeError(f"There is no recipe {name}: known are {', '.join(RECIPES)}.")
-    return RECIPES[name]

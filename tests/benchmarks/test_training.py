@@ -25,7 +25,7 @@ from hierlib.training.distributed import Group
 from hierlib.training.loss import LevelLoss
 from hierlib.training.mixed import TrainingView
 from hierlib.training.recipe import Recipe
-from hierlib.training.recipes import recipe
+from hierlib.training.start import codec_recipe
 from hierlib.training.trainer import CodecTask
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -83,8 +83,8 @@ def example_loop(of: Recipe, folder: Path) -> Callable[[int], None]:
 
 def test_pictures_a_second_against_the_example_loop(folder: Path) -> None:
     base = replace(
-        recipe("tiny64-rd"), pictures="folder", hierarchy="shapes", batch_size=12, steps=100_000, fast_layout=True,
-        bf16=True, compiled=True,
+        codec_recipe("tiny64-rd"), pictures="folder", hierarchy="shapes", batch_size=12, steps=100_000,
+        fast_layout=True, bf16=True, compiled=True,
     )  # fmt: skip
     pictures, group = training_set("folder"), Group(device=DEVICE)
     workers = 8 if DEVICE == "cuda" else 0
