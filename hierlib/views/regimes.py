@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..baselines import TASK, peer
+from ..baselines import PLAIN, TASK
 from ..errors import DataError
 from ..evaluation.regimes import NOBODY, pairs, regimes
 from .figures import LABELS, finish, log_bytes
@@ -47,7 +47,7 @@ def _differences(axis: Any, rows: Any, scale: float) -> None:
     axis.axhline(0, color=FAINT, linewidth=1.0)
     for index, (codec, of_codec) in enumerate(rows.groupby("codec", sort=False)):
         at, middle, low, high = (of_codec[name] for name in ("budget_bytes", "difference", "low", "high"))
-        hue = CODECS[1:][index % (len(CODECS) - 1)] if peer(codec) else CODECS[0]  # ours
+        hue = CODECS[0] if codec in PLAIN else CODECS[1:][index % (len(CODECS) - 1)]  # the first is ours
         axis.fill_between(at, scale * low, scale * high, color=hue, alpha=0.18, linewidth=0)
         axis.plot(
             at, scale * middle, MARKERS[index % len(MARKERS)], color=hue, linestyle=DASHES[index % len(DASHES)],
