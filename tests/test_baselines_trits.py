@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from scipy.stats import norm
 
 import hierlib
+import hierlib.baselines
 from hierlib.baselines.adopt import adopt, main
 from hierlib.baselines.dpict import DPICT
 from hierlib.baselines.intervals import Nested, digits, log2_fixed
@@ -26,6 +27,7 @@ from hierlib.baselines.plonq import PLONQ
 from hierlib.baselines.trits import TritBlock, TritPlanes
 from hierlib.codec import weights
 from hierlib.codec.coders import MU_GRID
+from hierlib.codec.model import HierCodec
 from hierlib.codec.tables import LOG_SIGMA_MIN, LOG_SIGMA_STEP, SCALES, TOTAL, Tables, gaussian_rows
 from hierlib.errors import BitstreamError, CheckpointError, DataError
 from hierlib.images.shapes import shapes
@@ -288,7 +290,10 @@ def test_adopting_halves_a_file_and_changes_only_the_last_digits(folder: Path, c
         assert torch.allclose(value, after[key], rtol=1e-3, atol=1e-6)
     assert weights.read(of_peer)[1]["method"] == "dpict"
     assert main(["trits", str(of_backbone), "-o", str(folder / "no.safetensors")]) == 2
-    assert "there are ctc, deephq, dpict, efficientpic, limitnet, picm, plonq, progdtd" in capsys.readouterr().err
+    refusal = capsys.readouterr().err
+    assert all(name in refusal for name in ("blocks", *hierlib.baselines.METHODS))
+    assert main(["blocks", str(of_backbone), "-o", str(folder / "half.safetensors")]) == 0
+    assert type(hierlib.load(folder / "half.safetensors")) is HierCodec
     assert main(["plonq", str(of_backbone), "-o", str(folder / "full.safetensors"), "--full"]) == 0
     assert (folder / "full.safetensors").stat().st_size > of_peer.stat().st_size * 1.3
 

@@ -48,6 +48,7 @@ METHODS = {
 }
 TASK = "-task"  # ends the name of a peer's weights that were trained with the task loss
 PLAIN = {"tiny": "tiny-plain"}  # ours, which have the task loss: the same codec trained as long without it
+ALWAYS_TASK = (*PLAIN, "photo", "picm")  # names that do not say so
 APART = ("limitnet",)  # made for weak senders: figures and tables of rates leave them out, views/senders.py has them
 
 
@@ -81,6 +82,15 @@ def without_task(name: str) -> str | None:
     ['ctc', None, 'tiny-plain']
     """
     return name.removesuffix(TASK) if name.endswith(TASK) else PLAIN.get(name)
+
+
+def with_task(name: str) -> bool:
+    """Whether weights of this name had a classifier in their training's loop.
+
+    >>> [with_task(name) for name in ("ctc-task", "ctc", "picm", "tiny", "tiny-plain")]
+    [True, False, True, True, False]
+    """
+    return name.endswith(TASK) or name in ALWAYS_TASK
 
 
 def methods() -> dict[str, type[HierCodec]]:

@@ -1,7 +1,8 @@
 """Ours against every other codec on the shipped results: differences with intervals, and bytes at equal accuracy.
 
 ``python -m hierlib.evaluation.against --write`` writes ``data/results/against.csv`` (every classifier, level and
-budget) and the README's tables (the coarse level, the classifier that training never saw). No number is typed in.
+budget) and the README's tables (the coarse level, the classifier that training never saw). Ours is compared with all,
+and ours without the task loss with the learned peers that had none either. No number is typed in.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..baselines import KNOWN, PLAIN, apart, peer, with_task
 from ..errors import DataError
 from ..files import shipped
 from .curves import bytes_at, paired_difference
@@ -51,6 +53,7 @@ def against(ours: Results, rival: Results) -> pd.DataFrame:
                 rows.append(
                     {
                         "pictures": ours.meta["pictures"]["name"],
+                        "codec": ours.meta["codec"]["name"],
                         "rival": rival.meta["codec"]["name"],
                         "classifier": classifier,
                         "level": level,
@@ -84,49 +87,47 @@ def _decodable_curve(results: Results, measure: str, classifier: str) -> tuple[A
     return chosen["bytes"].to_numpy(float), chosen[measure].to_numpy(float)
 
 
-def from_shipped(codec: str = "") -> pd.DataFrame:
-    """All of it, of what travels with the project. codec: who is compared; ours that is meant for each set if empty."""
+def from_shipped() -> pd.DataFrame:
+    """All of it, of what travels with the project. Raises DataError if there are no results of ours."""
     import pandas as pd
 
     folder = shipped("results")
     frames = []
     for pictures in SHOWN:
-        mine = folder / f"{codec or ours_for(pictures)}-{pictures}.parquet"
-        if not mine.exists():
-            continue
-        ours = Results.load(mine)
-        frames += [
-            against(ours, Results.load(path)) for path in sorted(folder.glob(f"*-{pictures}.parquet")) if path != mine
-        ]
+        found = {p.stem.removesuffix(f"-{pictures}"): p for p in sorted(folder.glob(f"*-{pictures}.parquet"))}
+        ours = ours_for(pictures)
+        plain = [name for name in found if peer(name) and not with_task(name)]
+        for codec, rivals in ((ours, [name for name in found if name != ours]), (PLAIN.get(ours), plain)):
+            if codec in found:
+                mine = Results.load(found[codec])
+                frames += [against(mine, Results.load(found[rival])) for rival in rivals]
     if not frames:
-        raise DataError(f"There are no results of {codec or 'ours'} in {folder}: make them with `make measure`.")
+        raise DataError(f"There are no results of ours in {folder}: make them with `make measure`.")
     return pd.concat(frames, ignore_index=True)
 
 
 def markdown(found: pd.DataFrame) -> str:
     """The README's tables: points of accuracy at the coarse level, ours less theirs, for one classifier a set."""
-    from ..baselines import KNOWN, apart
-
     lines = []
     for pictures, (words, classifier, budgets, equal) in SHOWN.items():
         of_set = found[(found["pictures"] == pictures) & (found["classifier"] == classifier)]
-        if of_set.empty:
-            continue
-        coarse = of_set[of_set["level"] == of_set["level"].iloc[0]].set_index(["rival", "budget_bytes"])
-        mine = coarse.groupby("budget_bytes")["ours"].first()
-        heads = " | ".join(f"{b:,} B (ours {100 * mine[b]:.1f})" for b in budgets)
-        lines += [
-            f"| {words} ({pictures}), {ours_for(pictures)} | {heads} | bytes for ours at {equal:,} |",
-            "|---" * (len(budgets) + 2) + "|",
-        ]
-        compared = {name for name in of_set["rival"] if not apart(name)}
-        rivals = sorted(compared, key=lambda name: (list(KNOWN).index(name) if name in KNOWN else 99, name))
-        for rival in rivals:
-            cells = [_cell(coarse.loc[(rival, b)]) if (rival, b) in coarse.index else "" for b in budgets]
-            cells.append(_equal(coarse.loc[(rival, equal)]))
-            lines.append(f"| {rival} | {' | '.join(cells)} |")
-        lines.append("")
+        for codec, of_codec in of_set.groupby("codec", sort=False):
+            lines += [*_table(of_codec, f"{words} ({pictures}), {codec}", budgets, equal), ""]
     return "\n".join(lines).rstrip()
+
+
+def _table(found: pd.DataFrame, words: str, budgets: tuple[int, ...], equal: int) -> list[str]:
+    """One codec of ours on one set, by one classifier."""
+    coarse = found[found["level"] == found["level"].iloc[0]].set_index(["rival", "budget_bytes"])
+    mine = coarse.groupby("budget_bytes")["ours"].first()
+    heads = " | ".join(f"{b:,} B (ours {100 * mine[b]:.1f})" for b in budgets)
+    lines = [f"| {words} | {heads} | bytes for ours at {equal:,} |", "|---" * (len(budgets) + 2) + "|"]
+    compared = {name for name in found["rival"] if not apart(name)}
+    for rival in sorted(compared, key=lambda name: (list(KNOWN).index(name) if name in KNOWN else 99, name)):
+        cells = [_cell(coarse.loc[(rival, b)]) if (rival, b) in coarse.index else "" for b in budgets]
+        cells.append(_equal(coarse.loc[(rival, equal)]))
+        lines.append(f"| {rival} | {' | '.join(cells)} |")
+    return lines
 
 
 def _equal(row: Any) -> str:
