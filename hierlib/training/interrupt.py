@@ -37,6 +37,8 @@ def between_updates(alone: bool = True) -> Iterator[Callable[[], bool]]:
 
 
 def deaf(_: int) -> None:
-    """For a worker process: a terminal and some schedulers ask all processes, and the run still needs its batches."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    """For a worker process: Ctrl-C reaches all processes of a terminal, and the run still needs its batches.
+
+    SIGTERM it must hear: that is how Python ends what workers are left when it exits, and it would wait for deaf ones.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
