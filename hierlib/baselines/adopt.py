@@ -25,18 +25,19 @@ from ..errors import HierlibError, refuse
 from ..files import digest, replacing
 from . import METHODS, CodecError, methods
 
+NAMES = (HierCodec.method, *METHODS)  # ours, and the peers
+
 
 def adopt(method: str, source: str | Path, path: Path, half: bool = True) -> None:
-    """Write the codec's weights ``source`` (name or path) as weights of ``method``, one of ``methods()``, to ``path``.
+    """Write the codec's weights ``source`` (name or path) as weights of ``method``, one of ``NAMES``, to ``path``.
 
     half: networks in float16. Raises CodecError for an unknown method, CheckpointError for what is no codec's weights.
     """
-    kinds = methods()
-    if method not in kinds:
-        raise CodecError(f"No method is called {method!r}; there are {', '.join(kinds)}.")
+    if method not in NAMES:
+        raise CodecError(f"No method is called {method!r}; there are {', '.join(NAMES)}.")
     found = weights.locate(source)
     tensors, about = weights.read(found)
-    was = about.get("method", HierCodec.method)
+    was, kinds = about.get("method", HierCodec.method), methods()
     if was != method and (kinds[method].networks is not HierNetwork or kinds[was].networks is not HierNetwork):
         raise CodecError(
             f"{found} holds networks of {was}, and {method} has others: it becomes nothing else; train the method with "
@@ -65,7 +66,7 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="hierlib.baselines.adopt", description="Make a peer's weights file.")
-    parser.add_argument("method", help=", ".join([HierCodec.method, *METHODS]))
+    parser.add_argument("method", help=", ".join(NAMES))
     parser.add_argument("weights", help="of a backbone: a name, or a .safetensors that training left")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .safetensors to write")
     parser.add_argument("--full", action="store_true", help="keep float32")

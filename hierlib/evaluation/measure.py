@@ -24,8 +24,8 @@ PEERS = ("jpeg2000", "jpeg-best", "jpeg2000-fresh", "webp-fresh", "avif-fresh", 
 LEARNED = tuple(sorted(p.stem for p in shipped("checkpoints").glob("*.safetensors") if peer(p.stem)))
 # CompressAI's architectures whose weights ship
 ZOO = tuple(sorted(p.stem for p in shipped("checkpoints").glob("zoo*.safetensors")))
-OURS = ("tiny", "photo")
-CODECS = (*OURS, *PLAIN.values(), *LEARNED, *ZOO, *PEERS)
+OURS = ("tiny", "photo", *PLAIN.values())
+CODECS = (*OURS, *LEARNED, *ZOO, *PEERS)
 SMALL = (32, 64, 128, 192, 256, 384, 512, 1024)  # bytes, at 64x64: up to 2 bits per pixel
 LARGE = (128, 256, 512, 1024, 2048, 4096, 8192)  # bytes, at 224x224 and 227x227: 0.02 to 1.3 bits per pixel
 PUBLIC = ("mobilenet_v2_1.0", "mobilenet_edgetpu_1.0")  # ImageNet graphs; the second was in photo's loop, else unseen
@@ -67,7 +67,7 @@ def _meant(codec: str, pictures: str) -> bool:
 
 
 PLAN = tuple(
-    Measurement(codec, pictures, hierarchy, classifiers, budgets, level_ends=codec in (*OURS, *PLAIN.values()))
+    Measurement(codec, pictures, hierarchy, classifiers, budgets, level_ends=codec in OURS)
     for pictures, hierarchy, classifiers, budgets in SETS
     for codec in CODECS
     if _meant(codec, pictures)

@@ -70,9 +70,7 @@ def _kinds(codec: str) -> tuple[str, ...]:
 
     if baselines.classical(codec):
         return ("other",)
-    if codec in baselines.PLAIN.values():
-        return ("learned",)
-    if not baselines.peer(codec):
+    if not baselines.peer(codec) and codec not in baselines.PLAIN.values():
         return ()
     if codec.endswith(baselines.TASK):
         return ("task",)
