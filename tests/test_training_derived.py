@@ -78,13 +78,14 @@ def test_distillation_by_hand() -> None:
 def test_the_pupil_learns_from_teacher_crops_and_what_a_codec_leaves(tmp_path: Path) -> None:
     codec = train(replace(BRIEF, steps=1), tmp_path / "codec")
     brief = replace(
-        CLASSIFIERS["shapes"], pictures="shapes:90", batch_size=30, epochs=4.0, learning_rate=1e-3, crop=48,
+        CLASSIFIERS["shapes"], pictures="shapes:90", batch_size=30, epochs=4.0, learning_rate=1e-3, crops=((0.5, 48), (0.9, 64)), bfloat16=True,
         start_from="shapes", teacher="shapes", teacher_weight=0.5, decoded=str(codec), decoded_share=0.2,
     )  # fmt: skip
     task = ClassifierTask(brief, shapes(90), tmp_path / "run")
     images, labels, chosen = task.batch(0)
     assert images.shape == (30, 3, 48, 48)
     assert np.array_equal(labels.numpy(), shapes(90).labels[chosen])
+    assert task.batch(round(0.7 * task.steps))[0].shape == (30, 3, 64, 64)  # crops still, resized to the whole side
     assert task.batch(task.steps - 1)[0].shape == (30, 3, 64, 64)  # the last tenth: whole pictures
     log = task.update(0)
     assert log["loss"] == pytest.approx(0.5 * log["nats"] + 0.5 * log["taught"])
