@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +73,26 @@ class Graph(nn.Module):
         return self._logits(images)
 
     def _logits(self, images: Tensor) -> Tensor:
+        *_, logits = self._results(images)
+        return logits.flatten(1)[:, -CLASSES:]  # some graphs have a background class first
+
+    def maps(self, images: Tensor) -> Iterator[Tensor]:
+        """Feature maps (B, C, h, w) of more than one place, one after the other, of every operation."""
+        for result in self._results(images):
+            if result.dim() < 4 or result.shape[-1] == 1:
+                break  # pooled: what follows are no maps
+            yield result
+
+    def _results(self, images: Tensor) -> Iterator[Tensor]:
+        """What each operation gives, down to the logits."""
         if images.shape[-2:] != (self.size, self.size):
             images = F.interpolate(images, size=(self.size, self.size), mode="bicubic", antialias=True).clamp(0, 1)
         values = {self.spec["input"]: (images * 255 - self.spec["in_zero"]) * self.spec["in_scale"]}
-        result = images
         for op in self.spec["ops"]:
             if op["op"] == "SOFTMAX":
                 break
-            result = values[op["out"]] = self._run(op, values)
-        return result.flatten(1)[:, -CLASSES:]  # some graphs have a background class first
+            values[op["out"]] = self._run(op, values)
+            yield values[op["out"]]
 
     def _run(self, op: dict[str, Any], values: dict[Any, Tensor]) -> Tensor:
         kind, x = op["op"], values[op["in"][0]]

@@ -6,6 +6,7 @@ It is what training asks "which group is this?" (the paper asks ResNet-50 at 224
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,19 @@ class SmallResNet(nn.Module):
         self.head = nn.Linear(before, classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        for x in self.maps(images):  # noqa: B007 - the last one is wanted, and no other kept
+            pass
+        return self.head(F.relu(self.norm(x)).mean((2, 3)))
+
+    def maps(self, images: Tensor) -> Iterator[Tensor]:
+        """Feature maps (B, C, h, w), one after the other: of the stem, then of every block."""
         if images.shape[-2:] != (self.size, self.size):
             images = F.interpolate(images, size=(self.size, self.size), mode="bilinear", antialias=True)
-        x = F.relu(self.norm(self.blocks(self.stem((images - 0.45) / 0.25))))
-        return self.head(x.mean((2, 3)))
+        x = self.stem((images - 0.45) / 0.25)
+        yield x
+        for block in self.blocks:
+            x = block(x)
+            yield x
 
 
 def parameters_of(module: nn.Module) -> int:

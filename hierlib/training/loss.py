@@ -16,19 +16,22 @@ from .recipe import Recipe
 
 if TYPE_CHECKING:
     from ..classifiers import Classifier
+    from .features import Features
     from .mixed import TrainingView
 
 
 @dataclass
 class LevelTerms:
     """Batch means of one level's terms. bpp: bits per pixel that the level pays for; mse: on the 255 scale;
-    cross_entropy: nats; right: share of right answers; bits: of the whole prefix, for the log.
+    cross_entropy: nats; right: share of right answers; lost: of a classifier's features; bits: of the whole prefix, for
+    the log.
     """
 
     bpp: Tensor
     mse: Tensor
     cross_entropy: Tensor
     right: Tensor
+    lost: Tensor
     bits: float
 
 
@@ -118,10 +121,12 @@ class LevelLoss:
         level: int,
         judge: Classifier | None = None,
         clean: Tensor | None = None,
+        features: Features | None = None,
     ) -> LevelTerms:
         """Terms of ``level`` (0-based), for pictures of which part are cut inside its block.
 
-        judge: who is asked, nobody if None; clean: its logits on ``images``, for distillation.
+        judge: who is asked, nobody if None; clean: its logits on ``images``, for distillation; features: whose are
+        compared, nobody's if None.
         """
         blocks = walked["blocks"][: level + 1]
         bits_of = [part["bits"].sum((1, 2, 3)) for part in blocks]
@@ -134,13 +139,16 @@ class LevelLoss:
         x_hat = network.synthesise(y_hat_of(parts, network.config.M))
         pixels = images.shape[2] * images.shape[3]
         mse = ((x_hat - images) ** 2).mean() * 255**2
-        entropy = right = torch.zeros((), device=images.device)
+        entropy = right = lost = torch.zeros((), device=images.device)
         if judge is not None:
             logits = network.ask(judge, jittered(x_hat.clamp(0, 1), self.recipe.jitter))
             entropy, right = level_cross_entropy(
                 logits, labels, self.hierarchy, self.first_level + level, self.recipe.label_smoothing, clean
             )
-        return LevelTerms(paid.mean() / pixels, mse, entropy, right, float(bits.detach().mean()))
+        if features is not None:
+            both = jittered(torch.cat([images, x_hat.clamp(0, 1)]), self.recipe.jitter)
+            lost = network.lost(features, *both.chunk(2))
+        return LevelTerms(paid.mean() / pixels, mse, entropy, right, lost, float(bits.detach().mean()))
 
     def judge(self, step: int) -> Classifier | None:
         """Who is asked at ``step``: by turns, so that all levels meet each of them."""
@@ -153,4 +161,7 @@ class LevelLoss:
         """Weighted sum of one level's terms, y having been quantised with ``y_step``."""
         r = self.recipe
         lam = r.lam[level] / y_step**2
-        return r.level_weight[level] * (terms.bpp + lam * terms.mse + r.gamma[level] * terms.cross_entropy)
+        task = r.gamma[level] * terms.cross_entropy
+        if r.features:
+            task = task + r.feature_weight[level] * terms.lost
+        return r.level_weight[level] * (terms.bpp + lam * terms.mse + task)

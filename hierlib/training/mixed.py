@@ -15,6 +15,7 @@ from ..codec.network import HierNetwork
 
 if TYPE_CHECKING:
     from ..classifiers import Classifier
+    from .features import Features
 
 
 class TrainingView:
@@ -44,6 +45,11 @@ class TrainingView:
         """Logits in float32."""
         with self._cast(images):
             return classifier(images).float()
+
+    def lost(self, features: Features, images: Tensor, x_hat: Tensor) -> Tensor:
+        """What ``x_hat`` lost of ``features``, in float32."""
+        with self._cast(images):
+            return features.lost(images, x_hat).float()
 
     def _cast(self, like: Tensor) -> torch.autocast:
         return torch.autocast(like.device.type, torch.bfloat16, enabled=self.bf16)

@@ -36,6 +36,8 @@ class Recipe:
     target: the "labels", or what the classifier says of the "clean" picture (distillation).
     second: another classifier that is asked in place of the first every ``second_every``-th time. jitter: how far the
     decoded picture is moved and scaled before it is asked, as a share of the picture.
+    features: a classifier whose feature maps the decoded picture should keep (``features.Features``), and
+    feature_weight: the price in bits per pixel, per level, of losing all of them.
     cut_share: share of each batch that is decoded from a cut inside the last block, as in use. order: in which its
     symbols arrive there, "sigma" as in the stream, "channel" or "raster"; context: False holds C at zero (ablations).
     y_step: least and largest quantisation step of y, drawn log-uniformly each update, for nested quantisers (PLONQ);
@@ -68,6 +70,8 @@ class Recipe:
     second: str = ""
     second_every: int = 4
     jitter: float = 0.0
+    features: str = ""
+    feature_weight: tuple[float, ...] = ()
     label_smoothing: float = 0.1
     cut_share: float = 0.5
     order: str = "sigma"
@@ -92,6 +96,10 @@ class Recipe:
                 raise RecipeError(
                     f"{self.name}: {field} has {len(getattr(self, field))} values, the codec {levels} levels."
                 )
+        if self.features and len(self.feature_weight) != levels:
+            raise RecipeError(
+                f"{self.name}: feature_weight has {len(self.feature_weight)} values, the codec {levels} levels."
+            )
         for field, allowed in CHOICES.items():
             if getattr(self, field) not in allowed:
                 raise RecipeError(

@@ -22,6 +22,7 @@ from ..images.packs import PictureSet
 from .augment import flip
 from .data import Batches, from_disk, identity, reader, training_set
 from .distributed import Group, join, leave
+from .features import Features
 from .feed import Feed
 from .loop import one_cycle, run
 from .loss import LevelLoss
@@ -48,6 +49,7 @@ class CodecTask:
             classifiers.restrict(classifiers.load(name, self.device), table.wnids) for name in filter(None, asked)
         ]
         self.loss = LevelLoss(recipe, table, judges)
+        self.features = Features(recipe.features, self.device) if recipe.features else None
         self.batches = Batches(
             reader(pictures, recipe.size), pictures.labels, recipe.batch_size, recipe.seed, flip, recipe.parts
         )
@@ -110,31 +112,38 @@ class CodecTask:
         """Loss and log of one part of a batch."""
         large, chosen = self._is_large(step), self._levels(step)
         judge, clean = self._judge(step, images)
+        features = self.features if self._has_task(step) else None
         labels = labels if judge is None else self.rows[labels]
         y_step = self._y_step()
         walked = self.likelihoods(self.view, images, max(chosen) + 1, y_step)
         log: dict[str, float] = {}
         loss = torch.zeros((), device=self.device)
         for level in chosen:
-            terms = self.loss.terms(self.view, walked, images, labels, level, judge, clean)
+            terms = self.loss.terms(self.view, walked, images, labels, level, judge, clean, features)
             loss = loss + self.loss.total(terms, level, y_step)
             if not large:  # logged of one size only
                 log |= {f"bytes_{level + 1}": terms.bits / 8, f"mse_{level + 1}": terms.mse.item()}
             if judge is not None:
                 log |= {f"right_{level + 1}": terms.right.item(), f"nats_{level + 1}": terms.cross_entropy.item()}
+            if features is not None:
+                log[f"lost_{level + 1}"] = terms.lost.item()
         size = "large_" if large else ""
         log |= {f"{size}bytes_z": walked["bits_z"].mean().item() / 8, f"{size}loss_{chosen[0] + 1}": loss.item()}
         return loss, log
 
     def _judge(self, step: int, images: Tensor) -> tuple[classifiers.Classifier | None, Tensor | None]:
         """Who is asked at ``step`` (None: nobody), and what they say of the clean pictures where that is the target."""
-        if self._is_large(step) or step < self.recipe.task_from * self.recipe.steps:
+        if not self._has_task(step):
             return None, None
         judge = self.loss.judge(step)
         if judge is None or self.recipe.target != "clean":
             return judge, None
         with torch.no_grad():
             return judge, self.view.ask(judge, images)
+
+    def _has_task(self, step: int) -> bool:
+        """Whether more than the picture counts at ``step``."""
+        return not self._is_large(step) and step >= self.recipe.task_from * self.recipe.steps
 
     def _y_step(self) -> float:
         """A step of the recipe's range; nothing is drawn where there is only one."""
