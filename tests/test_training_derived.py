@@ -78,7 +78,8 @@ def test_distillation_by_hand() -> None:
 def test_the_pupil_learns_from_teacher_crops_and_what_a_codec_leaves(tmp_path: Path) -> None:
     codec = train(replace(BRIEF, steps=1), tmp_path / "codec")
     brief = replace(
-        CLASSIFIERS["shapes"], pictures="shapes:90", batch_size=30, epochs=4.0, learning_rate=1e-3, crops=((0.5, 48), (0.9, 64)), bfloat16=True,
+        CLASSIFIERS["shapes"], pictures="shapes:90", batch_size=30, epochs=4.0, learning_rate=1e-3,
+        crops=((0.5, 48), (0.9, 64)), bfloat16=True,
         start_from="shapes", teacher="shapes", teacher_weight=0.5, decoded=str(codec), decoded_share=0.2,
     )  # fmt: skip
     task = ClassifierTask(brief, shapes(90), tmp_path / "run")

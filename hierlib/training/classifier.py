@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,8 @@ class ClassifierRecipe:
 CLASSIFIERS = {
     "tiny": ClassifierRecipe(),
     "tiny-taught": ClassifierRecipe(
-        "tiny-classifier-taught", epochs=70, label_smoothing=0.0, blurred_share=0.15, teacher="mobilenet_edgetpu_1.0@160",
-        teacher_weight=0.5, crops=((0.5, 48), (0.9, 64)), bfloat16=True,
+        "tiny-classifier-taught", epochs=70, label_smoothing=0.0, blurred_share=0.15,
+        teacher="mobilenet_edgetpu_1.0@160", teacher_weight=0.5, crops=((0.5, 48), (0.9, 64)), bfloat16=True,
     ),
     "shapes": ClassifierRecipe("shapes-classifier", "shapes:4000", (16, 32, 64, 96), batch_size=64, epochs=6),
 }  # fmt: skip
@@ -138,8 +139,7 @@ def train_classifier(recipe: ClassifierRecipe, folder: Path, *, resume: bool = T
     """Train as ``recipe`` says; returns the path of the weights, ``folder/classifier.safetensors``."""
     pictures = training_set(recipe.pictures, recipe.seed)
     task = ClassifierTask(recipe, pictures, folder)
-    as_lists = {"widths": list(recipe.widths), "crops": [list(each) for each in recipe.crops]}  # as JSON gives them back
-    about = asdict(recipe) | as_lists | {"start_from": _origin(recipe.start_from)}
+    about = json.loads(json.dumps(asdict(recipe))) | {"start_from": _origin(recipe.start_from)}
     steps = run(task, folder, task.steps, about, resume=resume)
     path = folder / "classifier.safetensors"
     task.module.eval()
