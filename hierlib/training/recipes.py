@@ -22,6 +22,7 @@ RECIPES = {
                         level_weight=BALANCED),
     "tiny64": Recipe("tiny64", TINY, "tiny-imagenet-train", "tiny-clip", "tiny", steps=10000, learning_rate=8e-4,
                      lam=(1e-4, 1e-3, 2e-2), gamma=(0.1, 0.15, 0.3), level_weight=BALANCED, jitter=0.08,
+                     features="mobilenet_edgetpu_1.0@96", feature_weight=(0.4, 0.8, 2.0),
                      large="imagenette-woof-224-train"),
     "tiny64-control": Recipe("tiny64-control", TINY, "tiny-imagenet-train", "tiny-clip", "", steps=4000,
                              learning_rate=5e-4, gamma=(0.0, 0.0, 0.0), level_weight=BALANCED,
@@ -44,7 +45,7 @@ RECIPES = {
 RECIPES |= {  # the peers' backbones (baselines): as many updates as `tiny` on the same pictures, one lambda, no cuts
     f"{name}64{suffix}": replace(
         RECIPES[base], name=f"{name}64{suffix}", codec=ONE_BLOCK, classifier=classifier, lam=(1e-2,), gamma=(gamma,),
-        level_weight=(1.0,), cut_share=0.0, jitter=0.0, y_step=y_step,
+        level_weight=(1.0,), features="", feature_weight=(), cut_share=0.0, jitter=0.0, y_step=y_step,
     )
     for name, y_step in (("trits", (1.0, 1.0)), ("plonq", (1.0, 9.0)))
     for suffix, base, classifier, gamma in (
