@@ -14,6 +14,7 @@ from training_toys import BRIEF
 from hierlib import classifiers
 from hierlib.classifiers import small
 from hierlib.errors import CheckpointError
+from hierlib.images.packs import open_pack
 from hierlib.images.shapes import shapes
 from hierlib.training import derived
 from hierlib.training.classifier import CLASSIFIERS, ClassifierTask, distillation, train_classifier
@@ -104,3 +105,17 @@ def test_a_graph_can_be_asked_at_another_side(data_root: Path) -> None:
     assert coarse.name == "mobilenet_v2_1.0@96"
     assert coarse.network.size == 96
     assert fine.network.size == 224
+
+
+def test_who_was_taught_names_more_pictures(data_root: Path) -> None:
+    """Every tenth of the 4,000 validation pictures: 0.384 and 0.487 of all, standard error 0.025 of a difference."""
+    pictures = open_pack("tiny-imagenet-val")
+    chosen = range(0, len(pictures), 10)
+    images, labels = pictures.batch(chosen), torch.from_numpy(pictures.labels[np.array(chosen)])
+
+    def right(name: str) -> float:
+        with torch.inference_mode():
+            logits = classifiers.restrict(classifiers.load(name), pictures.wnids)(images)
+        return (logits.argmax(1) == labels).float().mean().item()
+
+    assert right("tiny-taught") > max(0.44, right("tiny") + 0.05)

@@ -57,7 +57,7 @@ class ClassifierRecipe:
 CLASSIFIERS = {
     "tiny": ClassifierRecipe(),
     "tiny-taught": ClassifierRecipe(
-        "tiny-classifier-taught", epochs=70, label_smoothing=0.0, blurred_share=0.15,
+        "tiny-taught-classifier", epochs=70, label_smoothing=0.0, blurred_share=0.15,
         teacher="mobilenet_edgetpu_1.0@160", teacher_weight=0.5, crops=((0.5, 48), (0.9, 64)), bfloat16=True,
     ),
     "shapes": ClassifierRecipe("shapes-classifier", "shapes:4000", (16, 32, 64, 96), batch_size=64, epochs=6),
