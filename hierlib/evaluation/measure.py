@@ -28,7 +28,8 @@ OURS = ("tiny", "photo", *PLAIN.values())
 CODECS = (*OURS, *LEARNED, *ZOO, *PEERS)
 SMALL = (32, 64, 128, 192, 256, 384, 512, 1024)  # bytes, at 64x64: up to 2 bits per pixel
 LARGE = (128, 256, 512, 1024, 2048, 4096, 8192)  # bytes, at 224x224 and 227x227: 0.02 to 1.3 bits per pixel
-PUBLIC = ("mobilenet_v2_1.0", "mobilenet_edgetpu_1.0")  # ImageNet graphs; the second was in photo's loop, else unseen
+# ImageNet graphs: the first was in no training; the second's answers were in photo's loop, its features in tiny's
+PUBLIC = ("mobilenet_v2_1.0", "mobilenet_edgetpu_1.0")
 
 
 @dataclass(frozen=True)
