@@ -125,16 +125,8 @@ def _of(method: str, base: str, name: str, codec: CodecConfig, **changes: Any) -
     """A recipe of ours as one of a peer."""
     count = len(codec.blocks)
     fields = {**vars(RECIPES[base]), "lam": (1e-2,) * count, "gamma": (0.0,) * count, "level_weight": (1.0,) * count}
-    fields |= {
-        "cut_share": 0.0,
-        "jitter": 0.0,
-        "features": "",
-        "feature_weight": (),
-        "name": name,
-        "codec": codec,
-        "method": method,
-        **changes,
-    }
+    fields |= {"cut_share": 0.0, "jitter": 0.0, "features": "", "feature_weight": ()}
+    fields |= {"name": name, "codec": codec, "method": method, **changes}
     return PeerRecipe(**fields)
 
 
