@@ -56,7 +56,7 @@ for life in range(4):
     while not ended and (not newest.exists() or newest.stat().st_mtime_ns == before):
         time.sleep(0.002)
         ended = os.waitpid(child, os.WNOHANG)[0]
-    time.sleep(random.uniform(0.0, 0.4))
+    time.sleep(random.uniform(0.0, 0.2))
     if ended or os.waitpid(child, os.WNOHANG)[0]:
         break
     os.kill(child, signal.SIGKILL)
