@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from .augment import blur_some, crop_and_resize, flip, flip_and_shift
 from .data import Batches, in_memory, training_set
 from .derived import decoded_pictures, teacher_logits
 from .loop import one_cycle, run
+from .recipe import as_json
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def train_classifier(recipe: ClassifierRecipe, folder: Path, *, resume: bool = T
     """Train as ``recipe`` says; returns the path of the weights, ``folder/classifier.safetensors``."""
     pictures = training_set(recipe.pictures, recipe.seed)
     task = ClassifierTask(recipe, pictures, folder)
-    about = json.loads(json.dumps(asdict(recipe))) | {"start_from": _origin(recipe.start_from)}
+    about = as_json(recipe) | {"start_from": _origin(recipe.start_from)}
     steps = run(task, folder, task.steps, about, resume=resume)
     path = folder / "classifier.safetensors"
     task.module.eval()

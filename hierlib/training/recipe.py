@@ -91,15 +91,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         levels = len(self.codec.blocks)
-        for field in ("lam", "gamma", "level_weight"):
+        for field in ("lam", "gamma", "level_weight", *["feature_weight"] * bool(self.features)):
             if len(getattr(self, field)) != levels:
                 raise RecipeError(
                     f"{self.name}: {field} has {len(getattr(self, field))} values, the codec {levels} levels."
                 )
-        if self.features and len(self.feature_weight) != levels:
-            raise RecipeError(
-                f"{self.name}: feature_weight has {len(self.feature_weight)} values, the codec {levels} levels."
-            )
         for field, allowed in CHOICES.items():
             if getattr(self, field) not in allowed:
                 raise RecipeError(
@@ -123,7 +119,12 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON: what a checkpoint remembers of its recipe."""
-        return json.loads(json.dumps(asdict(self)))
+        return as_json(self)
+
+
+def as_json(recipe: Any) -> dict[str, Any]:
+    """A recipe, of any dataclass, as JSON gives it back: a checkpoint is compared with it."""
+    return json.loads(json.dumps(asdict(recipe)))
 
 
 def changed(base: Recipe, assignments: list[str]) -> Recipe:
