@@ -14,7 +14,7 @@ from training_toys import BRIEF
 
 import hierlib
 from hierlib.classifiers import small
-from hierlib.codec import weights
+from hierlib.codec import entropy, transforms, weights
 from hierlib.errors import CheckpointError, DataError, RecipeError
 from hierlib.hierarchy.tree import Hierarchy
 from hierlib.images.shapes import shapes
@@ -195,6 +195,16 @@ def test_the_task_loss_reaches_the_encoder(tmp_path: Path) -> None:
     log = task.update(0)
     assert log["nats_1"] > 0
     assert not torch.equal(before, task.network.g_a[0].weight)
+
+
+def test_who_decoded_first_can_train_after() -> None:
+    """Masks and places are kept from call to call: made in inference mode, autograd would refuse them."""
+    for kept in (transforms._window_mask, transforms._relative_index, entropy._window_places):
+        kept.cache_clear()
+    task = CodecTask(BRIEF, training_set(BRIEF.pictures, 0))
+    with torch.inference_mode():
+        task._forward(0, *task.feed(0, 0))
+    task._forward(0, *task.feed(0, 0))[0].backward()
 
 
 def test_all_levels_of_a_step_share_one_walk() -> None:

@@ -79,6 +79,7 @@ class ContextAttention(nn.Module):
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # kept for training too, whoever asks first
 def _window_places(h: int, w: int) -> tuple[Tensor, Tensor]:
     """Where the 25 tokens of each of h x w windows lie in the padded (h + 4, w + 4) map, and each two of them.
 

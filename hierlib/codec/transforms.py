@@ -30,6 +30,7 @@ def deconv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 2
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # kept for training too, whoever asks first
 def _window_mask(height: int, width: int, window: tuple[int, int], shift: tuple[int, int]) -> Tensor | None:
     """(windows, T, T) bool, True where attention is allowed: same region of the rolled, padded map; None if all is."""
     (wh, ww), (sh, sw) = window, shift
@@ -46,6 +47,7 @@ def _window_mask(height: int, width: int, window: tuple[int, int], shift: tuple[
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # kept for training too, whoever asks first
 def _relative_index(window: tuple[int, int], largest: int) -> Tensor:
     """(T, T) index into a (2 * largest - 1)^2 table of relative positions, for a window no larger than ``largest``."""
     rows, cols = (g.flatten() for g in torch.meshgrid(torch.arange(window[0]), torch.arange(window[1]), indexing="ij"))
