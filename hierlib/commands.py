@@ -131,13 +131,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from .evaluation import evaluate
     from .evaluation.ladder import jpeg_ai
     from .evaluation.ranks import ranks
+    from .evaluation.results import writable
     from .hierarchy import load as load_hierarchy
 
+    partial = writable(arguments.output).with_suffix(".partial.jsonl")  # the same command goes on from it
     codec, hierarchy = _codec(arguments.codec), load_hierarchy(arguments.hierarchy)
     pictures = _pictures(arguments.pictures, arguments.limit)
     judges = [load_classifier(name) for name in arguments.classifier or ["tiny"]]
     budgets = {*arguments.budgets, *(jpeg_ai(*pictures[0].shape[1:]) if arguments.jpeg_ai else ())}
-    partial = arguments.output.with_suffix(".partial.jsonl")  # the same command goes on from it after an interruption
     lpips = None
     if arguments.lpips:
         from .evaluation.perceptual import Lpips

@@ -49,14 +49,26 @@ def test_its_rate_is_that_of_the_stream_and_its_picture_that_of_the_decoder() ->
         assert difference.max() < 0.1
 
 
-def test_saved_and_loaded_it_writes_the_same_streams(tmp_path: Path) -> None:
-    model, image = TrainableCodec.from_file("tiny"), shapes(1)[0]
+@pytest.mark.parametrize("name", ["photo", "tiny-plain"])  # float32, float16
+def test_saved_and_loaded_it_writes_the_same_streams(tmp_path: Path, name: str) -> None:
+    model, image = TrainableCodec.from_file(name), shapes(1)[0]
     model.save_pretrained(tmp_path)
     assert {"config.json", "model.safetensors"} <= {path.name for path in tmp_path.iterdir()}
     again = TrainableCodec.from_pretrained(tmp_path)
     assert again.about["name"] == model.about["name"]
-    streams = {c.encode(image) for c in (model.codec(), again.codec(), hierlib.load(tmp_path), hierlib.load("tiny"))}
+    streams = {c.encode(image) for c in (model.codec(), again.codec(), hierlib.load(tmp_path), hierlib.load(name))}
     assert len(streams) == 1
+
+
+def test_weights_of_float16_that_were_trained_on_are_saved_as_they_are(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    model = TrainableCodec.from_file("tiny-plain")
+    with torch.no_grad():
+        model.network.g_s[0].bias.add_(1e-7)
+    model.save_pretrained(tmp_path)
+    saved = load_file(tmp_path / "model.safetensors")["network.g_s.0.bias"]
+    assert torch.equal(saved, model.network.g_s[0].bias)
 
 
 def test_training_it_changes_no_codec_made_before() -> None:

@@ -83,6 +83,7 @@ BAD = {
     "an unknown model": ("encode photo.jpg -o out.c2f --model no-such-model", "no-such-model"),
     "an unknown model to read": ("decode photo.jpg -o out.png --model no-such-model", "no-such-model"),
     "an unknown codec": ("evaluate --codec no-such-codec --pictures shapes --limit 1 -o out.json", "no-such-codec"),
+    "results of no known kind": ("evaluate --pictures shapes --limit 1 -o out", r"\.json or \.parquet; out is neither"),
     "an unknown classifier": ("name photo.jpg --classifier no-such-net", "no-such-net"),
     "an unknown hierarchy": ("name photo.jpg --hierarchy no-such-tree", "no-such-tree"),
     "a table that is none": ("name photo.jpg --hierarchy table.csv", "table"),

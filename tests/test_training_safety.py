@@ -18,6 +18,8 @@ from hierlib.training import checkpoint, loop
 from hierlib.training.data import training_set
 from hierlib.training.feed import Feed
 from hierlib.training.interrupt import between_updates
+from hierlib.training.recipe import Recipe, defaults
+from hierlib.training.recipes import RECIPES
 from hierlib.training.trainer import CodecTask
 
 # One interpreter for all: it forks a child for each life of the run, and kills it at some moment with SIGKILL. Waiting
@@ -146,6 +148,18 @@ def test_a_checkpoint_of_another_recipe_is_refused_by_the_field_that_differs(tmp
     checkpoint.save(path, torch.nn.Linear(2, 2), {}, 1, {"recipe": {"lam": [1], "seed": 0}})
     with pytest.raises(CheckpointError, match=r"another recipe .seed was 0, now 1"):
         checkpoint.load(path, torch.nn.Linear(2, 2), {}, {"recipe": {"lam": [1], "seed": 1}})
+
+
+def test_a_run_goes_on_in_a_version_whose_recipes_have_more_fields(tmp_path: Path) -> None:
+    path, module, now = tmp_path / "checkpoint.safetensors", torch.nn.Linear(2, 2), Recipe.to_json(RECIPES["ci"])
+    before = {key: value for key, value in now.items() if key not in ("features", "feature_weight")}
+    checkpoint.save(path, module, {}, 7, {"name": "ci", "recipe": before})
+    assert checkpoint.load(path, module, {}, {"name": "ci", "recipe": now}, defaults(Recipe)) == 7
+    changed = {**now, "features": "shapes", "feature_weight": [1.0, 1.0, 1.0]}
+    with pytest.raises(CheckpointError, match=r"another recipe .features was , now shapes"):
+        checkpoint.load(path, module, {}, {"name": "ci", "recipe": changed}, defaults(Recipe))
+    checkpoint.save(path, module, {}, 8, {"seed": 0})  # a classifier's: flat
+    assert checkpoint.load(path, module, {}, {"seed": 0, "crops": [1]}, {"crops": [1], "steps": 9}) == 8
 
 
 def test_a_log_line_cut_short_by_a_kill_is_dropped(tmp_path: Path) -> None:

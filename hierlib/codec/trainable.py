@@ -29,6 +29,7 @@ class TrainableCodec(nn.Module, PyTorchModelHubMixin, library_name="hierlib", li
         super().__init__()
         self.network, self.likelihoods = HierNetwork(config), Likelihoods(config.N_hyper)
         self.about: dict[str, Any] = {}
+        self.kept_half = False  # whether its weights were read in float16, and are to be written so
 
     @property
     def config(self) -> CodecConfig:
@@ -61,7 +62,7 @@ class TrainableCodec(nn.Module, PyTorchModelHubMixin, library_name="hierlib", li
     def codec(self, name: str = "codec") -> HierCodec:
         """The codec of the present weights, a copy: ``encode`` and ``decode`` with real bytes."""
         about = {"config": self.config.to_json()}
-        return weights.assemble(weights.export(self.network, self.likelihoods), about, name)
+        return weights.assemble(weights.export(self.network, self.likelihoods, self.kept_half), about, name)
 
     @classmethod
     def from_file(cls, path: str | Path) -> TrainableCodec:
@@ -83,11 +84,12 @@ class TrainableCodec(nn.Module, PyTorchModelHubMixin, library_name="hierlib", li
             )
         model.load_state_dict(own, strict=False)
         model.about = about
+        model.kept_half = all(v.dtype == torch.float16 for k, v in own.items() if k.startswith("network."))
         return model.eval()
 
     def _save_pretrained(self, save_directory: Path) -> None:
         about = {k: v for k, v in self.about.items() if k != "config"}
-        weights.save(save_directory / weights.HUB_FILE, self.network, self.likelihoods, about)
+        weights.save(save_directory / weights.HUB_FILE, self.network, self.likelihoods, about, self.kept_half)
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, map_location: str = "cpu", **_: Any) -> TrainableCodec:

@@ -133,10 +133,16 @@ def fingerprint(tensors: dict[str, Tensor], about: Mapping[str, Any] = MappingPr
     return hashed.digest()[:FINGERPRINT_BYTES]
 
 
-def export(network: HierNetwork, likelihoods: Likelihoods) -> dict[str, Tensor]:
-    """The tensors of a weights file: networks in float32, CompressAI's prior (to train on), and integer tables."""
+def export(network: HierNetwork, likelihoods: Likelihoods, half: bool = False) -> dict[str, Tensor]:
+    """The tensors of a weights file: networks in float32, CompressAI's prior (to train on), and integer tables.
+
+    half: networks in float16, if that changes no number: so weights that were read in float16 keep their fingerprint,
+    as long as nobody trained them on.
+    """
     likelihoods = copy.deepcopy(likelihoods).cpu()  # where tables are made, whatever trained
     tensors = {f"network.{k}": v.detach().float().cpu().contiguous() for k, v in network.state_dict().items()}
+    if half and all(torch.equal(v.half().float(), v) for v in tensors.values()):
+        tensors = {k: v.half() for k, v in tensors.items()}
     tensors |= {f"likelihood.{k}": v.detach().contiguous() for k, v in likelihoods.state_dict().items() if v.numel()}
     rows, lows, medians = likelihoods.prior_rows()
     for which, stored in (("y", packed(*likelihoods.symbol_rows())), ("z", packed(rows, lows))):
@@ -144,10 +150,13 @@ def export(network: HierNetwork, likelihoods: Likelihoods) -> dict[str, Tensor]:
     return tensors | {"tables.medians": medians}
 
 
-def save(path: Path, network: HierNetwork, likelihoods: Likelihoods, about: dict[str, Any]) -> None:
-    """Write a weights file, whole or not at all. ``about`` is kept beside the config: recipe, steps, data, seed."""
+def save(path: Path, network: HierNetwork, likelihoods: Likelihoods, about: dict[str, Any], half: bool = False) -> None:
+    """Write a weights file, whole or not at all. ``about`` is kept beside the config: recipe, steps, data, seed. half:
+    as in ``export``.
+    """
     from safetensors.torch import save_file
 
     description = {**about, "config": network.config.to_json()}
     with replacing(path) as temporary:
-        save_file(export(network, likelihoods), temporary, metadata={"kind": KIND, "about": json.dumps(description)})
+        tensors = export(network, likelihoods, half)
+        save_file(tensors, temporary, metadata={"kind": KIND, "about": json.dumps(description)})

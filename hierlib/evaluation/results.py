@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = "hierlib-results-1"
+SUFFIXES = (".json", ".parquet")
 KINDS = ("budget", "level", "whole", "original")
+
+
+def writable(path: Path) -> Path:
+    """The path itself. DataError where its suffix is not one that results are written with: ask before measuring."""
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"Results are written as {' or '.join(SUFFIXES)}; {path.name} is neither.")
+    return path
 
 
 def tidy(columns: dict[str, list[Any]] | pd.DataFrame) -> pd.DataFrame:
@@ -148,7 +156,7 @@ class Results:
 
     def save(self, path: str | Path) -> Path:
         """Write rows and meta into one file, .json or .parquet, whole or not at all."""
-        path = Path(path)
+        path = writable(Path(path))
         meta = {"schema": SCHEMA, **self.meta}
         if path.suffix == ".parquet":
             import pyarrow
@@ -165,10 +173,8 @@ class Results:
                     table, temporary, compression="zstd", compression_level=19,
                     use_dictionary=others, use_byte_stream_split=numbers,
                 )  # fmt: skip
-        elif path.suffix == ".json":
-            write_json(path, {"meta": meta, "rows": columns(self.rows)})
         else:
-            raise DataError(f"Results are written as .json or .parquet; {path.name} is neither.")
+            write_json(path, {"meta": meta, "rows": columns(self.rows)})
         return path
 
     @classmethod

@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,9 +51,16 @@ def save(path: Path, module: nn.Module, optimizers: OptimizerMap, step: int, abo
         ) from None
 
 
-def load(path: Path, module: nn.Module, optimizers: OptimizerMap, about: dict) -> int:
+def load(
+    path: Path,
+    module: nn.Module,
+    optimizers: OptimizerMap,
+    about: dict,
+    absent: Mapping[str, Any] = MappingProxyType({}),
+) -> int:
     """Restore what ``save`` wrote, falling back to the previous checkpoint if the newest is damaged; returns the step.
 
+    absent: what a field of the recipe counts as where the checkpoint is of a version that did not have it yet.
     Returns 0 if there is none. Raises CheckpointError if none can be read, or if it was made by another recipe.
     """
     candidates = [p for p in (path, _previous(path)) if p.exists()]
@@ -61,7 +71,7 @@ def load(path: Path, module: nn.Module, optimizers: OptimizerMap, about: dict) -
         except Exception as error:  # safetensors raises its own type for damage, OSError for the disk
             problems.append((candidate, error))
             continue
-        _refuse_another(candidate, json.loads(metadata["about"]), about)
+        _refuse_another(candidate, json.loads(metadata["about"]), about, absent)
         module.load_state_dict({k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")})
         for name, optimizer in optimizers.items():
             _restore(optimizer, f"optimizer.{name}.", tensors)
@@ -104,11 +114,13 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
-def _refuse_another(path: Path, found: dict, about: dict) -> None:
+def _refuse_another(path: Path, found: dict, about: dict, absent: Mapping[str, Any]) -> None:
     """CheckpointError that names the first field in which the two recipes differ."""
+    mine, theirs = (each.get("recipe", each) for each in (about, found))
+    theirs = {**{k: v for k, v in absent.items() if k in mine}, **theirs}
+    found = {**found, "recipe": theirs} if "recipe" in found else theirs
     if found == about:
         return
-    mine, theirs = (each.get("recipe", each) for each in (about, found))
     differ = [k for k in {**theirs, **mine} if mine.get(k) != theirs.get(k)] or [
         k for k in {**found, **about} if found.get(k) != about.get(k)
     ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -56,6 +57,7 @@ def run(
     checkpoint_every_s: float = 120,
     every_log: Callable[[dict], None] | None = None,
     group: Group = Group(),  # noqa: B008 - frozen
+    absent: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Train until ``steps`` updates were done; returns how many.
 
@@ -64,13 +66,14 @@ def run(
     the same, bit for bit, as those of a run that was never stopped, whatever stopped it. Ctrl-C and SIGTERM stop it
     after the update in hand, which is saved (of several processes: at once, as a second Ctrl-C does).
     group: of several processes the first writes and all read, so that ``folder`` must be one that all of them see.
+    absent: as in ``checkpoint.load``: a run may go on in a version whose recipes have more fields.
     Raises TrainingError when a number is not finite (``failed.json`` then names step and pictures), CheckpointError as
     ``checkpoint.load`` and ``checkpoint.save`` do.
     """
     from tqdm.auto import tqdm
 
     path, log = folder / "checkpoint.safetensors", folder / "metrics.jsonl"
-    first = _begin(task, folder, path, about, resume, group)
+    first = _begin(task, folder, path, about, resume, group, absent)
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
     saved_at = start = logged_at = time.monotonic()
@@ -112,11 +115,13 @@ def run(
     return steps
 
 
-def _begin(task: Task, folder: Path, path: Path, about: dict, resume: bool, group: Group) -> int:
+def _begin(
+    task: Task, folder: Path, path: Path, about: dict, resume: bool, group: Group, absent: Mapping[str, Any]
+) -> int:
     """The step to go on from. The first process mends what an earlier one left, before the others look."""
 
     def load() -> int:
-        return checkpoint.load(path, task.module, task.optimizers, about) if resume else 0
+        return checkpoint.load(path, task.module, task.optimizers, about, absent) if resume else 0
 
     first = 0
     if group.leads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
 from ..codec.config import CodecConfig
@@ -125,6 +125,13 @@ class Recipe:
 def as_json(recipe: Any) -> dict[str, Any]:
     """A recipe, of any dataclass, as JSON gives it back: a checkpoint is compared with it."""
     return json.loads(json.dumps(asdict(recipe)))
+
+
+def defaults(recipe: type) -> dict[str, Any]:
+    """Of any recipe's dataclass, the fields that need not be given, as JSON: what a checkpoint of an older version,
+    which did not know them, was trained with.
+    """
+    return json.loads(json.dumps({f.name: f.default for f in fields(recipe) if f.default is not MISSING}))
 
 
 def changed(base: Recipe, assignments: list[str]) -> Recipe:
