@@ -30,8 +30,8 @@ class Padded(FourBytes):
         return super().decode(prefix[2:])
 
 
-def measured(codec) -> Results:
-    return evaluate(codec, pictures(CLASSES), hierarchy(), [ByColour()], (2, 3, 5, 6), progress=False)
+def measured(codec, *more) -> Results:
+    return evaluate(codec, pictures(CLASSES), hierarchy(), [ByColour(), *more], (2, 3, 5, 6), progress=False)
 
 
 def test_two_bytes_more_are_found_at_equal_accuracy():
@@ -49,6 +49,19 @@ def test_two_bytes_more_are_found_at_equal_accuracy():
     assert kind["rival_first"].tolist() == [1] * 4
     assert math.isnan(thing.loc[2, "rival_bytes_for_ours"]) is False
     assert thing.loc[5, "rival_bytes_for_ours"] == pytest.approx(6)
+
+
+def test_who_judged_only_one_of_two_codecs_compares_nothing():
+    class Other(ByColour):
+        name = "other"
+
+    both, one = measured(FourBytes(), Other()), measured(Padded())
+    assert both.classifiers == ("by colour", "other")
+    for pair in ((both, one), (one, both)):
+        assert set(against(*pair)["classifier"]) == {"by colour"}
+    only = Results(both.rows[both.rows["classifier"] == "other"], both.meta)
+    with pytest.raises(DataError, match=r"four bytes by other; padded by by colour"):
+        against(only, one)
 
 
 def test_results_of_other_pictures_are_refused():

@@ -17,7 +17,7 @@ from ..files import shipped
 from .curves import bytes_at, paired_difference
 from .measure import ours_for
 from .publish import Published, interval, of_rows
-from .results import Results
+from .results import Results, judges_of_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ def against(ours: Results, rival: Results) -> pd.DataFrame:
 
     rows: list[dict[str, Any]] = []
     mine, theirs = _budgets(ours), _budgets(rival)
-    for classifier in ours.classifiers:
+    for classifier in judges_of_all([ours, rival]):
         for level in ours.levels:
             measure = f"right_{level}"
             sent = _decodable_curve(rival, measure, classifier)

@@ -18,7 +18,7 @@ from ..files import shipped
 from .curves import paired_difference
 from .measure import SETS
 from .publish import Published, interval, of_rows
-from .results import Results
+from .results import Results, judges_of_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ def regimes(plain: Results, task: Results, levels: int | None = None) -> pd.Data
 
     frames = []
     accuracies = [f"right_{level}" for level in plain.levels[:levels]]
-    for classifier, measure in (*product(plain.classifiers, accuracies), (NOBODY, PSNR)):
+    for classifier, measure in (*product(judges_of_all([plain, task]), accuracies), (NOBODY, PSNR)):
         found = paired_difference(plain, task, measure, None if classifier == NOBODY else classifier)
         found.insert(0, "measure", measure)
         found.insert(0, "classifier", classifier)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -225,3 +226,12 @@ def columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
         name: [None if missing else value for value, missing in zip(frame[name].tolist(), frame[name].isna())]
         for name in frame.columns
     }
+
+
+def judges_of_all(results: Sequence[Results]) -> tuple[str, ...]:
+    """The classifiers that judge every one of ``results``, in the order of the first. DataError if there is none."""
+    shared = tuple(name for name in results[0].classifiers if all(name in each.classifiers for each in results))
+    if not shared:
+        said = "; ".join(f"{each.meta['codec']['name']} by {', '.join(each.classifiers)}" for each in results)
+        raise DataError(f"No classifier judges all of these results: {said}.")
+    return shared

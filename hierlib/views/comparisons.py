@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from ..evaluation import bd_rate, paired_difference, price_of_progressiveness
 from ..evaluation.overview import mean_accuracies
+from ..evaluation.results import judges_of_all
 from ..evaluation.traits import traits
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def differences(rival: Results, ours: Results, measure: str, seed: int = 0) -> A
     """``paired_difference`` of ours less the rival's by each classifier; its name is the first index."""
     import pandas as pd
 
-    each = {name: paired_difference(rival, ours, measure, name, seed=seed) for name in ours.classifiers}
+    each = {name: paired_difference(rival, ours, measure, name, seed=seed) for name in judges_of_all([ours, rival])}
     return pd.concat(each, names=["classifier", "row"]).droplevel("row")
 
 
@@ -39,7 +40,8 @@ def bd_rates(rival: Results, ours: Results, measure: str) -> Any:
     import pandas as pd
 
     rows = {
-        name: vars(bd_rate(*(x for r in (rival, ours) for x in r.curve(measure, name)))) for name in ours.classifiers
+        name: vars(bd_rate(*(x for r in (rival, ours) for x in r.curve(measure, name))))
+        for name in judges_of_all([ours, rival])
     }
     frame = pd.DataFrame(rows).T
     frame["n"] = [" and ".join(map(str, n)) for n in frame["n"]]

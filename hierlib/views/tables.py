@@ -114,8 +114,10 @@ def by_classifier(results: Sequence[Results], measure: str) -> Any:
     """``same_bytes`` of each classifier that all results share, one below the other; its name is the first index."""
     import pandas as pd
 
-    shared = [name for name in results[0].classifiers if all(name in result.classifiers for result in results)]
-    return pd.concat({name: same_bytes(results, measure, name) for name in shared}, names=["classifier", "at"])
+    from ..evaluation.results import judges_of_all
+
+    each = {name: same_bytes(results, measure, name) for name in judges_of_all(results)}
+    return pd.concat(each, names=["classifier", "at"])
 
 
 def overview(found: dict[str, list[Results]]) -> Any:
