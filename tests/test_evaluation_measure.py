@@ -18,7 +18,7 @@ def test_every_shipped_file_is_in_the_list_and_was_made_as_it_says():
         assert meta["hierarchy"]["name"] == made.hierarchy
         assert meta["budgets"] == list(made.budgets)
         assert meta["level_ends"] == made.level_ends
-        own_names = ["tiny-classifier" if name == "tiny" else name for name in made.classifiers]
+        own_names = [f"{name}-classifier" if name.startswith("tiny") else name for name in made.classifiers]
         assert list(meta["classifiers"]) == own_names
         assert meta["codec"]["name"] == made.codec
 
@@ -28,7 +28,7 @@ def test_every_set_has_ours_every_peer_and_somebody_no_training_saw():
         of_set = [made for made in PLAN if made.pictures == name]
         codecs = {made.codec for made in of_set}
         assert {"tiny", "jpeg2000", "jpeg-best", "webp-fresh", "avif-fresh", "jxl-fresh"} <= codecs
-        assert len({made.budgets for made in of_set}) == len({made.classifiers for made in of_set}) == 1
+        assert len({made.budgets for made in of_set}) == len({made.classifiers[:2] for made in of_set}) == 1
         assert any(classifier != "tiny" for classifier in of_set[0].classifiers)
 
 
