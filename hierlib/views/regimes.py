@@ -45,9 +45,10 @@ def bought_by_the_task(results: Sequence[Results]) -> Figure:
 def _differences(axis: Any, rows: Any, scale: float) -> None:
     """A line for each codec with its interval, and the line of no difference."""
     axis.axhline(0, color=FAINT, linewidth=1.0)
-    for index, (codec, of_codec) in enumerate(rows.groupby("codec", sort=False)):
+    first = 1 - sum(codec in PLAIN for codec in rows["codec"].unique())  # ours, which come first, have the first hue
+    for index, (codec, of_codec) in enumerate(rows.groupby("codec", sort=False), start=first):
         at, middle, low, high = (of_codec[name] for name in ("budget_bytes", "difference", "low", "high"))
-        hue = CODECS[0] if codec in PLAIN else CODECS[1:][index % (len(CODECS) - 1)]  # the first is ours
+        hue = CODECS[index % len(CODECS)]
         axis.fill_between(at, scale * low, scale * high, color=hue, alpha=0.18, linewidth=0)
         axis.plot(
             at, scale * middle, MARKERS[index % len(MARKERS)], color=hue, linestyle=DASHES[index % len(DASHES)],
