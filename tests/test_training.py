@@ -143,6 +143,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     class Broken:
+        recipe = BRIEF
         module = torch.nn.Linear(1, 1)
         optimizers: dict[str, torch.optim.Optimizer] = {}  # noqa: RUF012
 

@@ -70,7 +70,12 @@ def _meant(codec: str, pictures: str) -> bool:
 
 PLAN = tuple(
     Measurement(
-        codec, pictures, hierarchy, classifiers + UNSEEN.get(pictures, ()) * (codec in OURS), budgets, codec in OURS
+        codec,
+        pictures,
+        hierarchy,
+        (*classifiers, *(UNSEEN.get(pictures, ()) if codec in OURS else ())),
+        budgets,
+        level_ends=codec in OURS,
     )
     for pictures, hierarchy, classifiers, budgets in SETS
     for codec in CODECS

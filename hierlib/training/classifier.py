@@ -19,7 +19,7 @@ from .augment import blur_some, crop_and_resize, flip, flip_and_shift
 from .data import Batches, in_memory, training_set
 from .derived import decoded_pictures, teacher_logits
 from .loop import one_cycle, run
-from .recipe import as_json, defaults
+from .recipe import as_json
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def train_classifier(recipe: ClassifierRecipe, folder: Path, *, resume: bool = T
     pictures = training_set(recipe.pictures, recipe.seed)
     task = ClassifierTask(recipe, pictures, folder)
     about = as_json(recipe) | {"start_from": _origin(recipe.start_from)}
-    steps = run(task, folder, task.steps, about, resume=resume, absent=defaults(ClassifierRecipe))
+    steps = run(task, folder, task.steps, about, resume=resume)
     path = folder / "classifier.safetensors"
     task.module.eval()
     save(path, task.module, pictures.wnids, {"name": recipe.name, "recipe": about, "steps": steps})

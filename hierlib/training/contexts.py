@@ -7,7 +7,7 @@ plane, the last among them: every plane weighs the same in dB. Each loss moves i
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from ..files import digest
 from .augment import flip
 from .data import Batches, reader, training_set
 from .loop import one_cycle, run
+from .recipe import as_json
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def train_contexts(recipe: ContextRecipe, folder: Path, start_from: str, *, resu
 
     backbone = weights.locate(start_from)
     task = ContextTask(recipe, backbone)
-    about = asdict(recipe) | {"backbone": digest(backbone)}
+    about = as_json(recipe) | {"backbone": digest(backbone)}
     steps = run(task, folder, recipe.steps, about, resume=resume)
     tensors, described = weights.read(backbone)
     averaged: Any = task.average.module

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +17,7 @@ from ..files import write_json
 from . import checkpoint
 from .distributed import Group
 from .interrupt import between_updates
+from .recipe import defaults
 
 
 class TrainingError(HierlibError):
@@ -26,6 +26,11 @@ class TrainingError(HierlibError):
 
 class Task(Protocol):
     """What a loop trains: a module, its optimisers, and one update as a pure function of the step."""
+
+    @property
+    def recipe(self) -> Any:
+        """The dataclass that decides the weights."""
+        ...
 
     @property
     def module(self) -> nn.Module:
@@ -57,7 +62,6 @@ def run(
     checkpoint_every_s: float = 120,
     every_log: Callable[[dict], None] | None = None,
     group: Group = Group(),  # noqa: B008 - frozen
-    absent: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Train until ``steps`` updates were done; returns how many.
 
@@ -66,14 +70,13 @@ def run(
     the same, bit for bit, as those of a run that was never stopped, whatever stopped it. Ctrl-C and SIGTERM stop it
     after the update in hand, which is saved (of several processes: at once, as a second Ctrl-C does).
     group: of several processes the first writes and all read, so that ``folder`` must be one that all of them see.
-    absent: as in ``checkpoint.load``: a run may go on in a version whose recipes have more fields.
     Raises TrainingError when a number is not finite (``failed.json`` then names step and pictures), CheckpointError as
     ``checkpoint.load`` and ``checkpoint.save`` do.
     """
     from tqdm.auto import tqdm
 
     path, log = folder / "checkpoint.safetensors", folder / "metrics.jsonl"
-    first = _begin(task, folder, path, about, resume, group, absent)
+    first = _begin(task, folder, path, about, resume, group)
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
     saved_at = start = logged_at = time.monotonic()
@@ -115,12 +118,11 @@ def run(
     return steps
 
 
-def _begin(
-    task: Task, folder: Path, path: Path, about: dict, resume: bool, group: Group, absent: Mapping[str, Any]
-) -> int:
+def _begin(task: Task, folder: Path, path: Path, about: dict, resume: bool, group: Group) -> int:
     """The step to go on from. The first process mends what an earlier one left, before the others look."""
 
     def load() -> int:
+        absent = defaults(type(task.recipe))  # a run may go on in a version whose recipes have more fields
         return checkpoint.load(path, task.module, task.optimizers, about, absent) if resume else 0
 
     first = 0

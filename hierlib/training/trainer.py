@@ -27,7 +27,7 @@ from .feed import Feed
 from .loop import one_cycle, run
 from .loss import LevelLoss
 from .mixed import RoundedGaussian, TrainingView, hold_at_zero, prepare
-from .recipe import Recipe, defaults
+from .recipe import Recipe
 
 
 class CodecTask:
@@ -235,7 +235,6 @@ def train(
         done = run(
             task, folder, recipe.steps, about,
             resume=resume, checkpoint_every_s=checkpoint_every_s, every_log=every_log, group=group,
-            absent=defaults(type(recipe)),
         )  # fmt: skip
         path = folder / "codec.safetensors"
         if group.leads:

@@ -5,7 +5,7 @@ Its library's own loss (bits per pixel plus lambda times the squared error) and 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..baselines import zoo
 from .augment import flip
 from .data import Batches, from_disk, reader, training_set
 from .loop import one_cycle, run
+from .recipe import as_json
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class ZooTask:
 def train_zoo(recipe: ZooRecipe, folder: Path, *, resume: bool = True) -> Path:
     """Train as ``recipe`` says; returns the path of the weights, ``folder/zoo.safetensors``."""
     task = ZooTask(recipe)
-    about = asdict(recipe) | {"sizes": dict(recipe.sizes)}
+    about = as_json(recipe) | {"sizes": dict(recipe.sizes)}
     steps = run(task, folder, recipe.steps, about, resume=resume)
     path = folder / "zoo.safetensors"
     said = {"name": recipe.name, "recipe": about, "steps": steps}

@@ -69,9 +69,9 @@ def rate_accuracy(results: Sequence[Results], classifier: str | None = None, x: 
 @styled
 def rate_similarity(results: Sequence[Results], x: str = "bytes") -> Figure:
     """A panel for each classifier (the paper's Fig. 5): mean Wu-Palmer similarity of answer and truth."""
-    results = together(results)
     from ..evaluation.results import judges_of_all
 
+    results = together(results)
     _alike(results)
     names = judges_of_all(results)
     figure, axes = sheet(max(4.6, 3.6 * len(names)), 3.5, 1, len(names))
