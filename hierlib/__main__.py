@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     encode.add_argument("-o", "--output", type=Path, required=True, help="the stream to write (.c2f)")
     encode.add_argument("--bytes", type=budget, metavar="N", help="keep only the first N bytes")
     _takes_model(encode)
+    _takes_search(encode)
 
     decode = _command(known, "decode", commands.decode, "write the picture that a stream, or any prefix of one, shows")
     decode.add_argument("stream", type=Path, help="a file that encode wrote, cut anywhere or whole")
@@ -117,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--jpeg-ai", action="store_true", help="also at JPEG AI's rates for this size of picture")
     evaluate.add_argument("--lpips", action="store_true", help="measure LPIPS too (pip install 'hierlib[lpips]')")
     evaluate.add_argument("--no-level-ends", action="store_true", help="cut at the budgets only")
+    _takes_search(evaluate)
     evaluate.add_argument("--limit", type=count, metavar="N", help="only N pictures, evenly spread over the pack")
 
     reproduce = _command(known, "reproduce", commands.reproduce, "run the notebooks with a recipe and write one report")
@@ -141,6 +143,15 @@ def _takes_model(command: argparse.ArgumentParser, reads: bool = False) -> None:
     default, otherwise = (None, "the one that the stream names") if reads else ("tiny", "tiny")
     says = f"shipped weights, a file, a folder, or owner/name ({otherwise})"
     command.add_argument("--model", default=default, help=says)
+
+
+def _takes_search(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--refine", type=count, metavar="STEPS", help="search for better symbols, with ours: 60 take 2 s at 64x64"
+    )
+    command.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change the recipe it searches by; repeatable"
+    )
 
 
 def _takes_port(command: argparse.ArgumentParser) -> None:

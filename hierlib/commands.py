@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import BitstreamError, BudgetError
+from .errors import BitstreamError, BudgetError, RecipeError
 
 if TYPE_CHECKING:
     from .hierarchy.tree import Hierarchy
@@ -22,7 +22,7 @@ def encode(arguments: argparse.Namespace) -> None:
     from .images.pictures import load_picture
 
     image = load_picture(arguments.picture)
-    stream = _model(arguments.model).encode(image, arguments.bytes)
+    stream = (_refining(arguments, arguments.model) or _model(arguments.model)).encode(image, arguments.bytes)
     write_bytes(arguments.output, stream)
     bpp = 8 * len(stream) / image[0].numel()
     print(f"{arguments.output}: {len(stream):,} bytes, {bpp:.3f} bits per pixel of {image.shape[2]} x {image.shape[1]}")
@@ -135,7 +135,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from .hierarchy import load as load_hierarchy
 
     partial = writable(arguments.output).with_suffix(".partial.jsonl")  # the same command goes on from it
-    codec, hierarchy = _codec(arguments.codec), load_hierarchy(arguments.hierarchy)
+    codec, hierarchy = (
+        _refining(arguments, arguments.codec) or _codec(arguments.codec),
+        load_hierarchy(arguments.hierarchy),
+    )
     pictures = _pictures(arguments.pictures, arguments.limit)
     judges = [load_classifier(name) for name in arguments.classifier or ["tiny"]]
     budgets = {*arguments.budgets, *(jpeg_ai(*pictures[0].shape[1:]) if arguments.jpeg_ai else ())}
@@ -185,6 +188,17 @@ def _model(name: str) -> Any:
     from .baselines import load_weights
 
     return load_weights(name)
+
+
+def _refining(arguments: argparse.Namespace, name: str) -> Any:
+    """The model with an encoder that searches, if that was asked for."""
+    if arguments.refine is None:
+        if arguments.set:
+            raise RecipeError("--set changes what an encoder searches by: give --refine STEPS too.")
+        return None
+    from .training import refine
+
+    return refine.load(name, refine.Search(steps=arguments.refine), arguments.set)
 
 
 def _model_of(stream: bytes, name: str | None) -> Any:

@@ -19,8 +19,9 @@ from hierlib.images.packs import from_arrays
 from hierlib.images.shapes import shapes
 from hierlib.training.data import training_set
 from hierlib.training.loss import LevelLoss, LevelTerms, jittered, level_cross_entropy
-from hierlib.training.mixed import RoundedGaussian, TrainingView
+from hierlib.training.mixed import TrainingView
 from hierlib.training.recipe import changed
+from hierlib.training.rounded import RoundedGaussian
 from hierlib.training.trainer import CodecTask
 
 TABLE = Hierarchy("toy", tuple("abcd"), tuple("abcd"), ("coarse",), np.array([[0, 0, 1, 1]]), (("left", "right"),))

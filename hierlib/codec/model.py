@@ -132,9 +132,15 @@ class HierCodec:
                 "max_pixels of the codec here and where it is decoded."
             )
         header = container.Header(self.fingerprint, height, width)
-        y = tiles.analyse(self.network, _padded(torch.stack(images)).to(self.device))
-        z = self.network.h_a(y)
+        y, z = self.latents(torch.stack(images).to(self.device))
         return [self._coded(header, y[i : i + 1], z[i : i + 1], max_bytes) for i in range(len(images))]
+
+    def latents(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures (B, 3, H, W) on the codec's device -> y (B, M, h, w) and z, not quantised. Whoever has another y
+        for a picture, because it searched for it, says so here: every y can be written, and decodes everywhere.
+        """
+        y = tiles.analyse(self.network, _padded(images))
+        return y, self.network.h_a(y)
 
     def _coded(self, header: container.Header, y: Tensor, z: Tensor, max_bytes: int | None) -> tuple[bytes, float]:
         """One picture's latents -> stream and ideal bits."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..codec.protocol import ProgressiveCodec
 from ..errors import HierlibError, PictureError, refuse
 from ..files import write_json
-from .cuts import distortions, views_of
+from .cuts import distortions, encoded, views_of
 from .ladder import JPEG_AI_BPP, jpeg_ai
 from .provenance import described
 from .rate import bpp, ms_ssim_scales, rounded
@@ -46,7 +46,8 @@ def rate_distortion(codec: ProgressiveCodec, paths: Sequence[Path]) -> tuple[pd.
         original = rounded(load_picture(path))
         height, width = original.shape[1:]
         ladder = dict(zip(jpeg_ai(height, width), sorted(JPEG_AI_BPP)))
-        views, _ = views_of(codec, original, list(ladder), False, seconds)
+        (stream,) = encoded(codec, [original], seconds)
+        views, _ = views_of(codec, original, stream, list(ladder), False, seconds)
         distortion = distortions(original, views)
         for view in views:
             if view.decoded is None:

@@ -13,7 +13,7 @@ import numpy as np
 from ..codec.protocol import ProgressiveCodec
 from ..errors import BudgetError, DataError, HierarchyError
 from .classify import Judge, guesses, judges, similarity, verdicts
-from .cuts import DISTORTIONS, distortions, views_of
+from .cuts import DISTORTIONS, distortions, encoded, views_of
 from .provenance import identity, provenance
 from .ranks import ranks
 from .rate import bpp, rounded
@@ -164,8 +164,9 @@ def _measure(sweep: Sweep, chunk: list[tuple[int, Tensor]]) -> dict[str, Any]:
     seen: list[Tensor] = []
     place: list[int | None] = []
     truth: list[int] = []
-    for index, original in chunk:
-        views, n = views_of(sweep.codec, original, sweep.ladder, sweep.level_ends, seconds)
+    streams = encoded(sweep.codec, [original for _, original in chunk], seconds)
+    for (index, original), stream in zip(chunk, streams, strict=True):
+        views, n = views_of(sweep.codec, original, stream, sweep.ladder, sweep.level_ends, seconds)
         decodings += n
         started = time.perf_counter()
         distortion = distortions(original, views, measures)

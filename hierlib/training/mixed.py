@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
-from compressai.entropy_models import GaussianConditional
 from torch import Tensor
 
 from ..classifiers.small import channels_last
-from ..codec.likelihood import round_through
 from ..codec.network import HierNetwork
 
 if TYPE_CHECKING:
@@ -53,23 +51,6 @@ class TrainingView:
 
     def _cast(self, like: Tensor) -> torch.autocast:
         return torch.autocast(like.device.type, torch.bfloat16, enabled=self.bf16)
-
-
-class RoundedGaussian(GaussianConditional):
-    """The rate of what is really sent: likelihoods of rounded values, whose gradient passes straight through.
-
-    CompressAI's takes noisy values in training, which is smoother, and dearer by some percent than the rounded ones.
-    """
-
-    def forward(
-        self, inputs: Tensor, scales: Tensor, means: Tensor | None = None, training: bool | None = None
-    ) -> tuple[Tensor, Tensor]:
-        centred = inputs if means is None else inputs - means
-        rounded = round_through(centred)
-        likelihood = self._likelihood(rounded, scales)
-        if self.use_likelihood_bound:
-            likelihood = self.likelihood_lower_bound(likelihood)
-        return (rounded if means is None else rounded + means), likelihood
 
 
 def prepare(network: HierNetwork, *, fast_layout: bool) -> None:

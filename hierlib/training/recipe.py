@@ -8,7 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
 from ..codec.config import CodecConfig
-from ..errors import RecipeError
+from ..errors import CheckpointError, RecipeError
 
 CHOICES = {
     "count": ("prefix", "block"),
@@ -125,6 +125,18 @@ class Recipe:
 def as_json(recipe: Any) -> dict[str, Any]:
     """A recipe, of any dataclass, as JSON gives it back: a checkpoint is compared with it."""
     return json.loads(json.dumps(asdict(recipe)))
+
+
+def from_json(stored: dict[str, Any]) -> Recipe:
+    """The recipe that weights remember; fields that they do not know have their defaults.
+
+    Raises CheckpointError for fields that this version does not know.
+    """
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+    try:
+        return Recipe(**values | {"codec": CodecConfig.from_json(stored["codec"])})
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(f"These weights were trained by a recipe that is none of ours ({error}).") from None
 
 
 def defaults(recipe: type) -> dict[str, Any]:

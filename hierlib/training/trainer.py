@@ -26,8 +26,9 @@ from .features import Features
 from .feed import Feed
 from .loop import one_cycle, run
 from .loss import LevelLoss
-from .mixed import RoundedGaussian, TrainingView, hold_at_zero, prepare
+from .mixed import TrainingView, hold_at_zero, prepare
 from .recipe import Recipe
+from .rounded import RoundedGaussian
 
 
 class CodecTask:

@@ -1,0 +1,136 @@
+"""An encoder that searches: what it draws and counts, by formula; what it writes, by the plain codec's decoder."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import hierlib
+from hierlib.errors import CheckpointError, DataError, PictureError, RecipeError
+from hierlib.images.pictures import demonstration
+from hierlib.training import refine
+from hierlib.training.refine import Search, gaussian_bits
+
+ALONE = ["features=", "gamma=(0.0,0.0,0.0)"]  # for the picture alone
+ASKED = ["features=", "gamma=(1.0,1.0,1.0)"]  # and the classifier that ships
+
+
+@pytest.fixture(scope="module")
+def pictures() -> torch.Tensor:
+    return torch.stack(list(demonstration(64).values())[:4])
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return hierlib.load("tiny")
+
+
+def test_bits_are_compressais_and_a_far_value_is_pulled_back():
+    from compressai.entropy_models import GaussianConditional
+
+    q = torch.arange(-4.0, 5.0).repeat(3, 1)
+    log_sigma = torch.tensor([0.2, 1.0, 20.0]).log()[:, None].expand_as(q)
+    gaussian = GaussianConditional(None)
+    likelihood = gaussian._likelihood(q, log_sigma.exp())
+    near = likelihood > 1e-5  # further out CompressAI's, in float32, is rough
+    assert near.sum() > 15
+    assert gaussian_bits(q.double(), log_sigma.double())[near] == pytest.approx(-likelihood.log2()[near], rel=1e-2)
+    far = torch.tensor(30.0, dtype=torch.float64, requires_grad=True)
+    bits = gaussian_bits(far, torch.tensor(0.0, dtype=torch.float64))
+    (slope,) = torch.autograd.grad(bits, far)
+    assert bits.item() == pytest.approx(29.5**2 / 2 / math.log(2), rel=0.02)  # Gaussian tail
+    assert slope.item() == pytest.approx(29.5 / math.log(2), rel=0.01)
+
+
+def test_draws_go_up_as_often_as_the_temperature_says():
+    torch.manual_seed(0)
+    for above, temperature in ((0.3, 0.5), (0.6, 0.5), (0.6, 0.1)):
+        drawn = refine._drawn(torch.full((40_000,), above, dtype=torch.float64), temperature)
+        odds = math.exp((math.atanh(above) - math.atanh(1 - above)) / temperature)
+        assert (drawn > 0.5).double().mean().item() == pytest.approx(odds / (1 + odds), abs=0.01)
+        assert ((drawn > 0) & (drawn < 1)).float().mean() > 0.5  # soft: it has a gradient
+    cold = refine._drawn(torch.full((1_000,), 0.6, dtype=torch.float64), 0.01)
+    assert cold.min() > 0.99
+
+
+def test_streams_are_the_plain_codecs_and_the_same_each_time(pictures, plain):
+    codec = refine.load("tiny", Search(steps=6), ALONE)
+    assert (codec.name, codec.fingerprint) == ("tiny-refined", plain.fingerprint)
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    odd = pictures[0][:, :50, :37]
+    with torch.inference_mode():
+        stream = codec.encode(odd)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert not any(p.requires_grad for p in codec.network.parameters())
+    assert stream == codec.encode(odd) != plain.encode(odd)
+    whole = plain.decode(stream)
+    assert whole.complete
+    assert whole.image.shape == odd.shape
+    assert plain.decode(stream[:60]).symbols > 0
+    assert codec.encode(odd, 60) == stream[:60]
+    assert torch.equal(codec.decode(stream).image, whole.image)
+
+
+def price(codec, plain, pictures) -> float:
+    """What the recipe's last level counts, of real files: bits per pixel and the weighted squared error."""
+    total = 0.0
+    for stream, image in zip(codec.encode_batch(pictures), pictures, strict=True):
+        mse = ((plain.decode(stream).image - image) ** 2).mean().item() * 255**2
+        total += 8 * len(stream) / image[0].numel() + 2e-2 * mse
+    return total
+
+
+def test_real_files_become_cheaper(pictures, plain):
+    codec = refine.load("tiny", Search(steps=45), [*ALONE, "level_weight=(0.0,0.0,1.0)"])
+    assert price(codec, plain, pictures) < 0.99 * price(plain, plain, pictures)
+
+
+def test_the_classifier_sees_at_few_bytes_more_of_what_it_saw_before_coding(pictures, plain):
+    from hierlib import classifiers, hierarchy
+
+    judge, tree = classifiers.load("tiny"), hierarchy.load("tiny-clip")
+    groups = tree.log_probabilities(judge(pictures), 0).argmax(1)
+
+    def nats(codec) -> float:
+        shown = torch.stack([plain.decode(stream[:128]).image for stream in codec.encode_batch(pictures)])
+        return -tree.log_probabilities(judge(shown), 0).gather(1, groups[:, None]).mean().item()
+
+    assert nats(refine.load("tiny", Search(steps=45), ASKED)) < nats(plain) - 0.1
+
+
+def test_its_mistakes_are_told(pictures, monkeypatch):
+    with pytest.raises(CheckpointError, match="method dpict"):
+        refine.load("dpict")
+    with pytest.raises(RecipeError, match="sets no field"):
+        refine.load("tiny", changes=["colour=1"])
+    monkeypatch.setattr(refine, "LARGEST_PIXELS", 4095)
+    with pytest.raises(PictureError, match="64 x 64 pixels; a search keeps all of them"):
+        refine.load("tiny", Search(steps=1), ALONE).encode(pictures[0])
+    monkeypatch.delenv("HIERLIB_DATA", raising=False)
+    with pytest.raises(DataError, match=r"no classifier mobilenet_edgetpu_1\.0@96"):
+        refine.load("tiny")
+
+
+def test_weights_that_do_not_say_their_recipe_are_refused(tmp_path):
+    from hierlib.codec.trainable import TrainableCodec
+
+    model = TrainableCodec.from_file("tiny")
+    del model.about["recipe"]
+    model.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="does not say by which recipe"):
+        refine.load(tmp_path)
+
+
+def test_from_the_shell(pictures, plain, tmp_path, capsys):
+    from hierlib.__main__ import main
+    from hierlib.images.pictures import save_picture
+
+    save_picture(pictures[0], tmp_path / "in.png")
+    given = ["encode", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.c2f")]
+    assert main([*given, "--refine", "3", "--set", "features=", "--set", "gamma=(0.0,0.0,0.0)"]) == 0
+    assert plain.decode((tmp_path / "out.c2f").read_bytes()).complete
+    assert main([*given, "--set", "features="]) == 2
+    assert "give --refine STEPS too" in capsys.readouterr().err
