@@ -45,9 +45,14 @@ class Measurement:
     refined: bool = False
 
     @property
+    def codec_name(self) -> str:
+        """As the results have it."""
+        return f"{self.codec}{REFINED if self.refined else ''}"
+
+    @property
     def name(self) -> str:
         """Of the file, without its ending."""
-        return f"{self.codec}{REFINED if self.refined else ''}-{self.pictures}"
+        return f"{self.codec_name}-{self.pictures}"
 
     def path(self, folder: Path) -> Path:
         """Under a folder of results; those of encoders that search lie apart from what all are compared in."""

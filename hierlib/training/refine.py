@@ -42,13 +42,15 @@ class Search:
     """How long and how boldly y is searched for.
 
     steps: updates, of one level each, by turns. rate: of Adam, in quantisation steps; it falls over the second half.
-    temperature: of the draws, at the first update and at the last. cut_every: of each level every so many-th update
-    is without a cut inside the block. seed: of the draws; the same picture gives the same bytes on the same machine.
+    temperature: of the draws, at the first update and at the last. answers: how many times the recipe's gamma a nat
+    costs. cut_every: of each level every so many-th update is without a cut inside the block. seed: of the draws; the
+    same picture gives the same bytes on the same machine.
     """
 
     steps: int = 60
-    rate: float = 0.02
+    rate: float = 0.03
     temperature: tuple[float, float] = (0.5, 0.1)
+    answers: float = 2.0
     cut_every: int = 4
     seed: int = 0
 
@@ -62,14 +64,15 @@ class RefiningCodec(HierCodec):
     def looks_for(self, recipe: Recipe, search: Search) -> None:
         """By which loss to search. Raises DataError for a classifier, or a hierarchy, that is not at hand."""
         self.search = {**asdict(search), "recipe": recipe.name, **{k: getattr(recipe, k) for k in _SAID}}
-        self._search, self._recipe = search, replace(recipe, target="clean", label_smoothing=0.0, cut_share=1.0)
+        self._search, gamma = search, tuple(search.answers * each for each in recipe.gamma)
+        loss = replace(recipe, gamma=gamma, target="clean", label_smoothing=0.0, cut_share=1.0)
         table, judges = hierarchy.load(recipe.hierarchy), []
         if recipe.classifier and any(recipe.gamma):
             judge = classifiers.load(recipe.classifier, self.device)
             table = table.restrict(judge.wnids)
             judges.append(classifiers.restrict(judge, table.wnids))
-        self._loss = LevelLoss(self._recipe, table, judges)
-        self._uncut = LevelLoss(replace(self._recipe, cut_share=0.0), table, judges)
+        self._loss = LevelLoss(loss, table, judges)
+        self._uncut = LevelLoss(replace(loss, cut_share=0.0), table, judges)
         self._features = Features(recipe.features, self.device) if recipe.features else None
 
     def latents(self, images: Tensor) -> tuple[Tensor, Tensor]:

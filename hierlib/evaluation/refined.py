@@ -1,0 +1,83 @@
+"""What an encoder that searches buys: ours with ``training/refine.py`` less ours without, and the task loss with both.
+
+``python -m hierlib.evaluation.refined --write`` writes ``data/results/refined.csv`` and the README's table, from
+``data/results/refined`` (made by ``evaluation.measure``) and the results beside it. No number is typed in.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import DataError
+from ..files import shipped
+from .measure import LARGE, PLAN, REFINED, Measurement
+from .publish import Published, interval, of_rows
+from .regimes import NOBODY, PSNR, regimes
+from .results import Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = {False: (64, 128, 256, 512), True: (512, 1024, 2048, 4096)}  # bytes, in the README: of small and large pictures
+# what is subtracted from what, of the codecs that are measured; a pair shows as far as both are there
+PAIRS = (
+    ("tiny", "tiny-refined"),
+    ("tiny-plain", "tiny-plain-refined"),
+    ("tiny-plain-refined", "tiny-refined"),
+    ("tiny-plain", "tiny-refined"),
+    ("photo", "photo-refined"),
+)
+
+
+def measured(folder: Path) -> dict[tuple[str, str], Results]:
+    """By codec and pictures: all of ours that are measured with a searching encoder, and the same without."""
+    both: list[Measurement] = [made for made in PLAN if made.refined]
+    both += [made for made in PLAN if not made.refined and f"{made.codec}{REFINED}" in {m.codec_name for m in both}]
+    return {(m.codec_name, m.pictures): Results.load(m.path(folder)) for m in both if m.path(folder).exists()}
+
+
+def from_shipped() -> pd.DataFrame:
+    """Every pair, measure, classifier and budget, with 95 % intervals (paired bootstrap over pictures)."""
+    import pandas as pd
+
+    found, frames = measured(shipped("results")), []
+    for less, codec in PAIRS:
+        for pictures in dict.fromkeys(pictures for _, pictures in found):
+            if (less, pictures) in found and (codec, pictures) in found:
+                rows = regimes(found[less, pictures], found[codec, pictures])
+                rows.insert(2, "less", less)
+                frames.append(rows.assign(codec=codec))
+    if not frames:
+        raise DataError("No results of an encoder that searches ship: make them with `make measure`.")
+    return pd.concat(frames, ignore_index=True)
+
+
+def markdown(found: pd.DataFrame) -> str:
+    """The README's table: a row for each pair and classifier at the coarse level in points, one for its PSNR in dB."""
+    lines = []
+    for pictures, of_set in found.groupby("pictures", sort=False):
+        budgets = SHOWN[of_set["budget_bytes"].max() == LARGE[-1]]
+        lines += [
+            f"| on {pictures} | judged by | {' | '.join(f'{budget:,} B' for budget in budgets)} |",
+            "|---" * (len(budgets) + 2) + "|",
+        ]
+        coarse = of_set["measure"].iloc[0]
+        shown = of_set[of_set["measure"].isin([coarse, PSNR])]
+        for (codec, less, judge), rows in shown.groupby(["codec", "less", "classifier"], sort=False):
+            scale, digits, words = (1, 2, "PSNR, dB") if judge == NOBODY else (100, 1, judge)
+            at = rows.set_index("budget_bytes")
+            cells = [
+                interval(*(at.loc[b, c] for c in ("difference", "low", "high")), scale=scale, digits=digits)
+                for b in budgets
+            ]
+            lines.append(f"| {codec} less {less} | {words} | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+PUBLISHED = Published("refined", "results/refined.csv", of_rows(from_shipped, markdown))
+
+if __name__ == "__main__":
+    sys.exit(PUBLISHED.command("What an encoder that searches buys."))
