@@ -33,7 +33,8 @@ from .loss import LevelLoss
 from .mixed import TrainingView
 from .recipe import Recipe, changed, from_json
 
-LARGEST_PIXELS = 1 << 20  # of a picture: all that leads from y to the loss is kept for the gradient, 10 kB a pixel
+# All that leads from y to the loss is kept for the gradient: 3 to 7 kB a pixel with the networks of `tiny`.
+LARGEST_PIXELS, TOGETHER_PIXELS = 1 << 20, 1 << 18  # of a picture; of several that are searched for together
 ENDS = "-refined"  # of the codec's name, in results
 
 
@@ -86,6 +87,12 @@ class RefiningCodec(HierCodec):
                 f"The picture has {width} x {height} pixels; a search keeps all of them for its gradient and takes up "
                 f"to {LARGEST_PIXELS:,}: shrink it, or encode it without a search."
             )
+        most = max(1, TOGETHER_PIXELS // (height * width))
+        parts = [self._latents(part) for part in images.split(most)]
+        return torch.cat([y for y, _ in parts]), torch.cat([z for _, z in parts])
+
+    def _latents(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Of pictures that are searched for together."""
         y, z = super().latents(images)
         values = [self.hyper_values(each[None]) for each in z]
         z_hat = torch.cat([self.z_hat(each, *z.shape[2:]) for each in values])
