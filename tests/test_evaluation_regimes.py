@@ -10,7 +10,7 @@ from hierlib.errors import DataError
 from hierlib.evaluation import Results, evaluate
 from hierlib.evaluation.regimes import NOBODY, PUBLISHED, both, markdown, pairs, regimes
 from hierlib.files import shipped
-from hierlib.views.regimes import bought_by_the_task
+from hierlib.views.regimes import bought_by_searching, bought_by_the_task, searched
 
 
 class Later(FourBytes):
@@ -57,6 +57,17 @@ def test_drawn_are_the_codecs_that_are_there_in_both_regimes():
     assert psnr.lines[1].get_ydata()[-1] == 0
     with pytest.raises(DataError, match="as NAME and NAME-task: these are toy, other-task"):
         bought_by_the_task([plain, alone])
+
+
+def test_a_searching_encoder_is_drawn_less_the_same_without():
+    plain, refined, alone = measured(Later()), measured(FourBytes()), measured(FourBytes())
+    for results, name in ((plain, "tiny"), (refined, "tiny-refined"), (alone, "photo-refined")):
+        results.meta["codec"]["name"] = name
+    assert searched([refined, alone, plain]) == [(plain, refined)]
+    judged, _ = bought_by_searching([refined, plain]).axes
+    assert judged.lines[1].get_ydata().tolist() == pytest.approx([0, 40, 0])
+    with pytest.raises(DataError, match="as NAME and NAME-refined: these are tiny"):
+        bought_by_searching([plain])
 
 
 def test_the_readmes_table_is_that_of_the_shipped_table_and_that_of_the_results(root):

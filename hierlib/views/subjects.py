@@ -79,7 +79,12 @@ def picture_set(name: str, *, n: int | None = None, seed: int = 0) -> PictureSet
 
 
 def open_codec(name: str) -> ProgressiveCodec:
-    """A codec by name: a classical one of ``hierlib.baselines``, shipped weights, or the path of a weights file."""
+    """A codec by name: a classical one of ``hierlib.baselines``, shipped weights, or the path of a weights file; ours
+    with ``-refined`` behind it (``tiny-refined``) searches while it encodes.
+    """
     from .. import baselines
+    from ..training import refine
 
+    if name.endswith(refine.ENDS):
+        return refine.load(name.removesuffix(refine.ENDS))
     return baselines.load(name)
