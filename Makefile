@@ -61,11 +61,12 @@ measure: $(STAMP) ## make the shipped results that are not there (hours; needs H
 	OMP_NUM_THREADS=1 $(BIN)/python -m hierlib.evaluation.confidence
 	OMP_NUM_THREADS=1 $(BIN)/python -m hierlib.evaluation.traits --write
 
-ledger: $(STAMP) ## write the tables of claims, of ours against the others, of all codecs, of both regimes, of Kodak and of the ablations, from data/results into the README
+ledger: $(STAMP) ## write the tables of claims, of ours against the others, of all codecs, of both regimes, of searching encoders, of Kodak and of the ablations, from data/results into the README
 	$(BIN)/python -m hierlib.evaluation.ledger --write
 	$(BIN)/python -m hierlib.evaluation.against --write
 	$(BIN)/python -m hierlib.evaluation.overview --write
 	$(BIN)/python -m hierlib.evaluation.regimes --write
+	$(BIN)/python -m hierlib.evaluation.refined --write
 	$(BIN)/python -m hierlib.evaluation.kodak --write
 	$(BIN)/python -m hierlib.evaluation.ablations --write
 

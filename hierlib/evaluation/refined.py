@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from ..files import shipped
-from .measure import LARGE, PLAN, REFINED, Measurement
+from .measure import LARGE, PLAN
 from .publish import Published, interval, of_rows
 from .regimes import NOBODY, PSNR, regimes
 from .results import Results
@@ -21,21 +21,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = {False: (64, 128, 256, 512), True: (512, 1024, 2048, 4096)}  # bytes, in the README: of small and large pictures
-# what is subtracted from what, of the codecs that are measured; a pair shows as far as both are there
+# less, codec: a pair shows on every set of pictures that both were measured on
 PAIRS = (
     ("tiny", "tiny-refined"),
     ("tiny-plain", "tiny-plain-refined"),
     ("tiny-plain-refined", "tiny-refined"),
     ("tiny-plain", "tiny-refined"),
     ("photo", "photo-refined"),
+    ("jpeg2000", "photo-refined"),
 )
 
 
 def measured(folder: Path) -> dict[tuple[str, str], Results]:
-    """By codec and pictures: all of ours that are measured with a searching encoder, and the same without."""
-    both: list[Measurement] = [made for made in PLAN if made.refined]
-    both += [made for made in PLAN if not made.refined and f"{made.codec}{REFINED}" in {m.codec_name for m in both}]
-    return {(m.codec_name, m.pictures): Results.load(m.path(folder)) for m in both if m.path(folder).exists()}
+    """What is there of the codecs of ``PAIRS``, by codec and set of pictures, in the order of the sets."""
+    named = {name for pair in PAIRS for name in pair}
+    there = [made for made in PLAN if made.codec_name in named and made.path(folder).exists()]
+    return {(made.codec_name, made.pictures): Results.load(made.path(folder)) for made in there}
 
 
 def from_shipped() -> pd.DataFrame:

@@ -27,7 +27,7 @@ from ..codec.likelihood import MAX_LOG_SIGMA
 from ..codec.model import HierCodec
 from ..codec.network import HierNetwork
 from ..codec.tables import LOG_SIGMA_MIN
-from ..errors import CheckpointError, PictureError
+from ..errors import CheckpointError, DataError, PictureError
 from .features import Features
 from .loss import LevelLoss
 from .mixed import TrainingView
@@ -68,13 +68,20 @@ class RefiningCodec(HierCodec):
         self._search, gamma = search, tuple(search.answers * each for each in recipe.gamma)
         loss = replace(recipe, gamma=gamma, target="clean", label_smoothing=0.0, cut_share=1.0)
         table, judges = hierarchy.load(recipe.hierarchy), []
-        if recipe.classifier and any(recipe.gamma):
-            judge = classifiers.load(recipe.classifier, self.device)
-            table = table.restrict(judge.wnids)
-            judges.append(classifiers.restrict(judge, table.wnids))
+        try:
+            if recipe.classifier and any(recipe.gamma):
+                judge = classifiers.load(recipe.classifier, self.device)
+                table = table.restrict(judge.wnids)
+                judges.append(classifiers.restrict(judge, table.wnids))
+            self._features = Features(recipe.features, self.device) if recipe.features else None
+        except DataError as error:
+            alone = f"gamma=({', '.join(['0.0'] * self.levels)})"
+            raise DataError(
+                f"{error} Or change what is searched by: features= asks for no feature maps, {alone} for no answers "
+                "(--set FIELD=VALUE)."
+            ) from None
         self._loss = LevelLoss(loss, table, judges)
         self._uncut = LevelLoss(replace(loss, cut_share=0.0), table, judges)
-        self._features = Features(recipe.features, self.device) if recipe.features else None
 
     def latents(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures (B, 3, H, W) in [0, 1] -> y, searched for, and z, as the network gives it.
