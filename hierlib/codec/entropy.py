@@ -11,14 +11,13 @@ support. Here a block sees complete earlier blocks only, everywhere (all 25 toke
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .transforms import WindowAttention, block_slices
+from .transforms import WindowAttention, block_slices, kept
 
 KERNEL = 5
 TILE = 8  # places a side that the context attends to at once
@@ -78,8 +77,7 @@ class ContextAttention(nn.Module):
         return (spread @ v).permute(0, 2, 1, 3).reshape(batch, h, w, heads * size)
 
 
-@lru_cache(maxsize=64)
-@torch.inference_mode(False)  # kept for training too, whoever asks first
+@kept
 def _window_places(h: int, w: int) -> tuple[Tensor, Tensor]:
     """Where the 25 tokens of each of h x w windows lie in the padded (h + 4, w + 4) map, and each two of them.
 

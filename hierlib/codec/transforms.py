@@ -9,14 +9,22 @@ shrink to maps smaller than themselves and odd maps are padded inside, so any mu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 STRIDE_Y, STRIDE_Z = 16, 64
+Made = TypeVar("Made", bound=Callable[..., Any])
+
+
+def kept(make: Made) -> Made:
+    """Keep what depends on sizes alone. Made outside inference mode: training may use it too, whoever asks first."""
+    return cast(Made, lru_cache(maxsize=64)(torch.inference_mode(False)(make)))
 
 
 def conv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 2) -> nn.Conv2d:
@@ -29,8 +37,7 @@ def deconv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 2
     return nn.ConvTranspose2d(channels_in, channels_out, kernel, stride, kernel // 2, output_padding=stride - 1)
 
 
-@lru_cache(maxsize=64)
-@torch.inference_mode(False)  # kept for training too, whoever asks first
+@kept
 def _window_mask(height: int, width: int, window: tuple[int, int], shift: tuple[int, int]) -> Tensor | None:
     """(windows, T, T) bool, True where attention is allowed: same region of the rolled, padded map; None if all is."""
     (wh, ww), (sh, sw) = window, shift
@@ -46,8 +53,7 @@ def _window_mask(height: int, width: int, window: tuple[int, int], shift: tuple[
     return cut[:, :, None] == cut[:, None, :]
 
 
-@lru_cache(maxsize=64)
-@torch.inference_mode(False)  # kept for training too, whoever asks first
+@kept
 def _relative_index(window: tuple[int, int], largest: int) -> Tensor:
     """(T, T) index into a (2 * largest - 1)^2 table of relative positions, for a window no larger than ``largest``."""
     rows, cols = (g.flatten() for g in torch.meshgrid(torch.arange(window[0]), torch.arange(window[1]), indexing="ij"))
