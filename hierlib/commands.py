@@ -135,10 +135,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from .hierarchy import load as load_hierarchy
 
     partial = writable(arguments.output).with_suffix(".partial.jsonl")  # the same command goes on from it
-    codec, hierarchy = (
-        _refining(arguments, arguments.codec) or _codec(arguments.codec),
-        load_hierarchy(arguments.hierarchy),
-    )
+    codec = _refining(arguments, arguments.codec) or _codec(arguments.codec)
+    hierarchy = load_hierarchy(arguments.hierarchy)
     pictures = _pictures(arguments.pictures, arguments.limit)
     judges = [load_classifier(name) for name in arguments.classifier or ["tiny"]]
     budgets = {*arguments.budgets, *(jpeg_ai(*pictures[0].shape[1:]) if arguments.jpeg_ai else ())}
@@ -191,7 +189,7 @@ def _model(name: str) -> Any:
 
 
 def _refining(arguments: argparse.Namespace, name: str) -> Any:
-    """The model with an encoder that searches, if that was asked for."""
+    """The model with an encoder that searches; None if that was not asked for."""
     if arguments.refine is None:
         if arguments.set:
             raise RecipeError("--set changes what an encoder searches by: give --refine STEPS too.")

@@ -43,6 +43,16 @@ class FourBytes:
         return (3, 4) if self.padding else (3,)
 
 
+class Later(FourBytes):
+    """The same four bytes, behind one that says nothing."""
+
+    def encode(self, image):
+        return b"\0" + super().encode(image)
+
+    def decode(self, prefix):
+        return super().decode(prefix[1:])
+
+
 class ByColour:
     """Sure of the kind (0.9) once red is known; of two equally likely of a kind the first gets 0.6."""
 

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from evaluation_toys import ByColour, FourBytes, hierarchy, pictures
+from evaluation_toys import ByColour, FourBytes, Later, hierarchy, pictures
 
 from hierlib.errors import DataError
 from hierlib.evaluation import Results, evaluate, refined
 from hierlib.evaluation.regimes import NOBODY
 from hierlib.files import shipped
-
-
-class Later(FourBytes):
-    """The same four bytes, behind one that says nothing."""
-
-    def encode(self, image):
-        return b"\0" + super().encode(image)
-
-    def decode(self, prefix):
-        return super().decode(prefix[1:])
 
 
 def test_pairs_of_a_toy(tmp_path, monkeypatch):

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from evaluation_toys import ByColour, FourBytes, hierarchy, pictures
+from evaluation_toys import ByColour, FourBytes, Later, hierarchy, pictures
 
 from hierlib.errors import DataError
 from hierlib.evaluation import Results, evaluate
 from hierlib.evaluation.regimes import NOBODY, PUBLISHED, both, markdown, pairs, regimes
 from hierlib.files import shipped
 from hierlib.views.regimes import bought_by_searching, bought_by_the_task, searched
-
-
-class Later(FourBytes):
-    """The same four bytes, behind one that says nothing."""
-
-    def encode(self, image):
-        return b"\0" + super().encode(image)
-
-    def decode(self, prefix):
-        return super().decode(prefix[1:])
 
 
 def measured(codec, classes=(0, 1, 2, 3, 3)) -> Results:

@@ -47,6 +47,7 @@ METHODS = {
     "progdtd": "channel by channel, z and y in turns, trained with both tails dropped (Hojjat et al. 2023)",
 }
 TASK = "-task"  # ends the name of a peer's weights that were trained with the task loss
+REFINED = "-refined"  # ends the name of ours with an encoder that searches (training/refine.py)
 PLAIN = {"tiny": "tiny-plain"}  # ours, which have the task loss: the same codec trained as long without it
 ALWAYS_TASK = (*PLAIN, "photo", "picm")  # names that do not say so
 APART = ("limitnet",)  # made for weak senders: figures and tables of rates leave them out, views/senders.py has them

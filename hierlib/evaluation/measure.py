@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..baselines import PLAIN, peer
+from ..baselines import PLAIN, REFINED, peer
 from ..errors import HierlibError, refuse
 from ..files import PACKAGE, shipped
 from .ranks import ranks
@@ -71,7 +71,6 @@ SEARCHED: dict[str, tuple[int, ...]] = {
     "tiny-plain-tiny-imagenet-val": (),
     "photo-imagenet-val227": (386,),
 }
-REFINED = "-refined"  # as refine names its codecs
 UNSEEN = {"tiny-imagenet-val": ("tiny-taught",)}  # asked about ours too: sees 64x64, was in no training
 
 

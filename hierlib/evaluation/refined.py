@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from ..errors import DataError
 from ..files import shipped
 from .measure import LARGE, PLAN
-from .publish import Published, interval, of_rows
-from .regimes import NOBODY, PSNR, regimes
+from .publish import Published, of_rows
+from .regimes import PSNR, head, line, regimes
 from .results import Results
 
 if TYPE_CHECKING:
@@ -60,20 +60,11 @@ def markdown(found: pd.DataFrame) -> str:
     lines = []
     for pictures, of_set in found.groupby("pictures", sort=False):
         budgets = SHOWN[of_set["budget_bytes"].max() == LARGE[-1]]
-        lines += [
-            f"| on {pictures} | judged by | {' | '.join(f'{budget:,} B' for budget in budgets)} |",
-            "|---" * (len(budgets) + 2) + "|",
-        ]
+        lines += head(f"on {pictures}", budgets)
         coarse = of_set["measure"].iloc[0]
         shown = of_set[of_set["measure"].isin([coarse, PSNR])]
         for (codec, less, judge), rows in shown.groupby(["codec", "less", "classifier"], sort=False):
-            scale, digits, words = (1, 2, "PSNR, dB") if judge == NOBODY else (100, 1, judge)
-            at = rows.set_index("budget_bytes")
-            cells = [
-                interval(*(at.loc[b, c] for c in ("difference", "low", "high")), scale=scale, digits=digits)
-                for b in budgets
-            ]
-            lines.append(f"| {codec} less {less} | {words} | {' | '.join(cells)} |")
+            lines.append(line(f"{codec} less {less}", judge, rows, budgets))
         lines.append("")
     return "\n".join(lines).rstrip()
 

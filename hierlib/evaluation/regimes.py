@@ -8,7 +8,7 @@ budget, PSNR) and the README's table. No number is typed in.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -78,24 +78,29 @@ def from_shipped() -> pd.DataFrame:
 def markdown(found: pd.DataFrame) -> str:
     """The README's table: a row for each pair and classifier at the coarse level in points, one for its PSNR in dB."""
     budgets = [budget for budget in SHOWN if (found["budget_bytes"] == budget).any()]
-    lines = [
-        f"| codec | judged by | {' | '.join(f'{budget:,} B' for budget in budgets)} |",
-        "|---" * (len(budgets) + 2) + "|",
-    ]
+    lines = head("codec", budgets)
     for (_, codec), of_codec in found.groupby(["pictures", "codec"], sort=False):
         coarse = of_codec["measure"].iloc[0]
         for classifier, rows in of_codec[of_codec["measure"] == coarse].groupby("classifier", sort=False):
-            lines.append(_line(codec, classifier, rows, budgets, 100, 1))
-        lines.append(_line(codec, "PSNR, dB", of_codec[of_codec["measure"] == PSNR], budgets, 1, 2))
+            lines.append(line(codec, classifier, rows, budgets))
+        lines.append(line(codec, NOBODY, of_codec[of_codec["measure"] == PSNR], budgets))
     return "\n".join(lines)
 
 
-def _line(codec: str, judge: str, rows: pd.DataFrame, budgets: list[int], scale: int, digits: int) -> str:
+def head(what: str, budgets: Sequence[int]) -> list[str]:
+    """The first two lines of a table of ``line``."""
+    shown = " | ".join(f"{budget:,} B" for budget in budgets)
+    return [f"| {what} | judged by | {shown} |", "|---" * (len(budgets) + 2) + "|"]
+
+
+def line(codec: str, judge: str, rows: pd.DataFrame, budgets: Sequence[int]) -> str:
+    """A line of one measure by one judge: accuracy in points or, of nobody, PSNR in dB."""
+    scale, digits, words = (1, 2, "PSNR, dB") if judge == NOBODY else (100, 1, judge)
     cells = []
     for budget in budgets:
         at = rows.set_index("budget_bytes").loc[budget]
         cells.append(interval(at["difference"], at["low"], at["high"], scale=scale, digits=digits))
-    return f"| {codec} | {judge} | {' | '.join(cells)} |"
+    return f"| {codec} | {words} | {' | '.join(cells)} |"
 
 
 PUBLISHED = Published("regimes", "results/regimes.csv", of_rows(from_shipped, markdown))

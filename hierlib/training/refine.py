@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from .. import classifiers, hierarchy
+from ..baselines import REFINED
 from ..codec import weights
 from ..codec.likelihood import MAX_LOG_SIGMA
 from ..codec.model import HierCodec
@@ -35,7 +36,6 @@ from .recipe import Recipe, changed, from_json
 
 # All that leads from y to the loss is kept for the gradient: 3 to 7 kB a pixel with the networks of `tiny`.
 LARGEST_PIXELS, TOGETHER_PIXELS = 1 << 20, 1 << 18  # of a picture; of several that are searched for together
-ENDS = "-refined"  # of the codec's name, in results
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class RefiningCodec(HierCodec):
             walked = {"blocks": coder.blocks, "bits_z": bits_z}
             terms = loss.terms(view, walked, images, labels, level, judge, clean, self._features)
             adam.zero_grad()
-            (loss.total(terms, level) * len(images)).backward()  # of each picture alone, in a batch of any size
+            (loss.total(terms, level) * len(images)).backward()  # the sum over pictures, however many
             adam.step()
         return y.detach()
 
@@ -199,6 +199,6 @@ def load(
     _, about = weights.read(weights.locate(name))
     if "recipe" not in about:
         raise CheckpointError(f"{name} does not say by which recipe it was trained: its loss cannot be gone on with.")
-    codec.name += ENDS
+    codec.name += REFINED
     codec.looks_for(changed(from_json(about["recipe"]), list(changes)), search or Search())
     return codec

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..baselines import TASK
+from ..baselines import REFINED, TASK
 from ..errors import DataError
 from ..evaluation.measure import OURS as MEASURED
-from ..evaluation.measure import REFINED
 from ..evaluation.regimes import NOBODY, pairs, regimes
 from .figures import LABELS, finish, log_bytes
 from .palette import CODECS, DASHES, FAINT, MARKERS

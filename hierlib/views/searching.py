@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..baselines import load_weights
+from ..evaluation.rate import psnr_db
 from ..training import refine
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def by_updates(
                 "updates": count,
                 "s_a_picture": seconds,
                 "bytes": sum(map(len, streams)) / len(streams),
-                "psnr_db": _psnr_db(_shown(plain, streams), images),
+                "psnr_db": psnr_db(_shown(plain, streams), images).mean().item(),
                 "cut_bytes": sum(budgets) / len(budgets),
-                "cut_psnr_db": _psnr_db(cut, images),
+                "cut_psnr_db": psnr_db(cut, images).mean().item(),
                 "cut_says_the_same": (tree.log_probabilities(namer(cut), 0).argmax(1) == before).float().mean().item(),
             }
         )
@@ -65,7 +66,3 @@ def _shown(codec: HierCodec, prefixes: Sequence[bytes]) -> Tensor:
     import torch
 
     return torch.stack([codec.decode(prefix).image for prefix in prefixes])
-
-
-def _psnr_db(shown: Tensor, images: Tensor) -> float:
-    return float((-10 * (shown - images).square().mean((1, 2, 3)).log10()).mean())

@@ -85,6 +85,6 @@ def open_codec(name: str) -> ProgressiveCodec:
     from .. import baselines
     from ..training import refine
 
-    if name.endswith(refine.ENDS):
-        return refine.load(name.removesuffix(refine.ENDS))
+    if name.endswith(baselines.REFINED):
+        return refine.load(name.removesuffix(baselines.REFINED))
     return baselines.load(name)
