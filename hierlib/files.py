@@ -55,6 +55,9 @@ def data_root() -> Path | None:
     return root
 
 
+LEFT_BEHIND = ".*-????????.*"  # what a kill in the middle of ``replacing`` leaves, as a pattern of glob
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Hand out a temporary path beside ``path`` and rename it into place if the block ends well.

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
-from ..files import replacing
+from ..files import LEFT_BEHIND, replacing
 
 OptimizerMap = dict[str, torch.optim.Optimizer]
 
@@ -86,8 +86,10 @@ def load(
 
 
 def clean(path: Path) -> None:
-    """Remove what a process that was killed while writing ``path`` left beside it: ours, and safetensors' own."""
-    for pattern in (f".{path.stem}-*{path.suffix}", ".tmp??????"):
+    """Remove what a process that was killed while writing ``path``, or another file of its folder (the weights at the
+    end), left there: ours, and safetensors' own.
+    """
+    for pattern in (f".{path.stem}-*{path.suffix}", LEFT_BEHIND, ".tmp??????"):
         for debris in path.parent.glob(pattern):
             debris.unlink(missing_ok=True)
 
