@@ -84,7 +84,8 @@ def test_the_pupil_learns_from_teacher_crops_and_what_a_codec_leaves(tmp_path: P
         start_from="shapes", teacher="shapes", teacher_weight=0.5, decoded=str(codec), decoded_share=0.2,
     )  # fmt: skip
     task = ClassifierTask(brief, shapes(90), tmp_path / "run")
-    images, labels, chosen = task.batch(0)
+    images, labels = task.batch(0)
+    chosen = task.batches.indices(0)
     assert images.shape == (30, 3, 48, 48)
     assert np.array_equal(labels.numpy(), shapes(90).labels[chosen])
     assert task.batch(round(0.7 * task.steps))[0].shape == (30, 3, 64, 64)  # crops still, resized to the whole side

@@ -161,9 +161,7 @@ def test_a_step_of_y_scales_noise_sigma_and_rounding() -> None:
 
 
 def test_lambda_falls_with_the_square_of_the_step() -> None:
-    terms = LevelTerms(
-        torch.tensor(0.5), torch.tensor(90.0), torch.tensor(2.0), torch.tensor(0.0), torch.tensor(0.0), 0.0
-    )
+    terms = LevelTerms(*map(torch.tensor, (0.5, 90.0, 2.0, 0.0, 0.0, 0.0)))
     loss = LevelLoss(replace(BRIEF, lam=(0.1, 0.1, 0.1), gamma=(0.0, 0.0, 0.0), level_weight=(1.0,) * 3), TABLE, [])
     assert loss.total(terms, 0).item() == pytest.approx(0.5 + 0.1 * 90)
     assert loss.total(terms, 0, 3.0).item() == pytest.approx(0.5 + 0.1 * 10)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..errors import DataError, HierarchyError
@@ -88,7 +89,21 @@ def restrict(classifier: Classifier, wnids: Sequence[str]) -> Classifier:
         )
     chosen = [row[wnid] for wnid in wnids]
     about = getattr(classifier, "about", {})
-    return Named(classifier.name, tuple(wnids), lambda images: classifier(images)[:, chosen], about)
+
+    def restricted(images: Tensor) -> Tensor:
+        logits = classifier(images)
+        return logits[:, _on(tuple(chosen), logits.device)]
+
+    return Named(classifier.name, tuple(wnids), restricted, about)
+
+
+@cache
+def _on(numbers: tuple[int, ...], device: torch.device) -> Tensor:
+    """An index, copied to ``device`` once: at each call it would hold a GPU up."""
+    import torch
+
+    with torch.inference_mode(False):
+        return torch.tensor(numbers, device=device)
 
 
 def knows(classifier: Classifier, wnids: Sequence[str]) -> bool:

@@ -67,18 +67,18 @@ class ContextAttention(nn.Module):
         _, batch, heads, height, width, size = qkv.shape
         h, w = height - KERNEL + 1, width - KERNEL + 1
         q, k, v = qkv.reshape(3, batch, heads, height * width, size)
-        window, pairs = _window_places(h, w)
+        window, pairs = _window_places(h, w, q.device)
         products = (q @ k.transpose(-1, -2) * size**-0.5).flatten(-2)  # of every two places of the tile
-        scores = products[..., pairs.to(q.device)].unflatten(-1, (h * w, KERNEL**2, KERNEL**2))
+        scores = products[..., pairs].unflatten(-1, (h * w, KERNEL**2, KERNEL**2))
         scores = scores + self.position.permute(2, 0, 1)[:, None]
         weights = scores.softmax(-1).sum(-2)  # the 25 queries are summed in the end: sum them here
-        at = window.to(q.device).expand(batch, heads, -1, -1)
+        at = window.expand(batch, heads, -1, -1)
         spread = weights.new_zeros(batch, heads, h * w, height * width).scatter(-1, at, weights)
         return (spread @ v).permute(0, 2, 1, 3).reshape(batch, h, w, heads * size)
 
 
 @kept
-def _window_places(h: int, w: int) -> tuple[Tensor, Tensor]:
+def _window_places(h: int, w: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Where the 25 tokens of each of h x w windows lie in the padded (h + 4, w + 4) map, and each two of them.
 
     (h * w, 25) places, and (h * w * 25 * 25,) places in the matrix of all pairs.
@@ -86,7 +86,7 @@ def _window_places(h: int, w: int) -> tuple[Tensor, Tensor]:
     places = torch.arange((h + KERNEL - 1) * (w + KERNEL - 1)).view(h + KERNEL - 1, w + KERNEL - 1)
     window = places.unfold(0, KERNEL, 1).unfold(1, KERNEL, 1).reshape(h * w, KERNEL**2)
     pairs = window[:, :, None] * places.numel() + window[:, None, :]
-    return window, pairs.flatten()
+    return window.to(device), pairs.flatten().to(device)
 
 
 class DepthwiseResidual(nn.Module):
@@ -151,9 +151,12 @@ class EntropyParameters(nn.Module):
     def forward(self, features: Tensor, block: int, above: int = 0, below: int = 0) -> tuple[Tensor, Tensor]:
         """features: (B, 4M, above + h + below, w), the rows above and below known but not asked for."""
         low, high = self.slices[block]
-        rows = [*range(low, high), *range(self.M + low, self.M + high)]  # only the block's slice of H is computed
+        weight, bias = (  # only the block's slice of H is computed
+            torch.cat([t[low:high], t[self.M + low : self.M + high]])
+            for t in (self.head.weight, cast(Tensor, self.head.bias))
+        )
         asked = features[:, :, above : features.shape[2] - below]
-        out = F.conv2d(self.shared(asked), self.head.weight[rows], self.head.bias[rows])  # type: ignore[index]
+        out = F.conv2d(self.shared(asked), weight, bias)
         if block and self.delta is not None:
             out = out + self.delta[block - 1](features, above, below)
         log_sigma, mu = out.chunk(2, 1)

@@ -39,13 +39,24 @@ class Likelihoods(nn.Module):
         """
         y = network.analyse(x)
         z = network.h_a(y)
-        _, likelihood_z = self.bottleneck(z)
+        likelihood_z = self._likelihood_of_z(z)
         medians = self.bottleneck.quantiles[:, :, 1:2].detach().reshape(1, -1, 1, 1)
         z_hat = round_through(z - medians) + medians
         coder = LikelihoodCoder(self.gaussian, y, block_slices(network.config.blocks), y_step)
         y_hat = network.entropy.walk(z_hat, coder, levels)
         bits_z = -torch.log2(likelihood_z).sum((1, 2, 3))
         return {"y": y, "y_hat": y_hat, "blocks": coder.blocks, "likelihood_z": likelihood_z, "bits_z": bits_z}
+
+    def _likelihood_of_z(self, z: Tensor) -> Tensor:
+        """What ``self.bottleneck(z)`` gives, without a permutation by a tensor that makes a GPU wait eight times."""
+        b = self.bottleneck
+        by_channel = z.transpose(0, 1).contiguous()
+        flat = by_channel.reshape(len(by_channel), 1, -1)
+        noisy = b.quantize(flat, "noise" if b.training else "dequantize", b._get_medians())
+        likelihood, _, _ = b._likelihood(noisy)
+        if b.use_likelihood_bound:
+            likelihood = b.likelihood_lower_bound(likelihood)
+        return likelihood.reshape(by_channel.shape).transpose(0, 1)
 
     def symbol_rows(self) -> tuple[list[np.ndarray], np.ndarray]:
         """Integer frequencies and lowest values of the rows that y's symbols are sent under."""

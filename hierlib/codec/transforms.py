@@ -23,7 +23,9 @@ Made = TypeVar("Made", bound=Callable[..., Any])
 
 
 def kept(make: Made) -> Made:
-    """Keep what depends on sizes alone. Made outside inference mode: training may use it too, whoever asks first."""
+    """Keep what depends on sizes alone, on the device where it is used: a copy from the processor at each call would
+    hold a GPU up. Made outside inference mode: training may use it too, whoever asks first.
+    """
     return cast(Made, lru_cache(maxsize=64)(torch.inference_mode(False)(make)))
 
 
@@ -38,7 +40,9 @@ def deconv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 2
 
 
 @kept
-def _window_mask(height: int, width: int, window: tuple[int, int], shift: tuple[int, int]) -> Tensor | None:
+def _window_mask(
+    height: int, width: int, window: tuple[int, int], shift: tuple[int, int], device: torch.device
+) -> Tensor | None:
     """(windows, T, T) bool, True where attention is allowed: same region of the rolled, padded map; None if all is."""
     (wh, ww), (sh, sw) = window, shift
     padded_h, padded_w = -(-height // wh) * wh, -(-width // ww) * ww
@@ -50,15 +54,15 @@ def _window_mask(height: int, width: int, window: tuple[int, int], shift: tuple[
     col_region = (cols < sw).long() + 2 * (cols >= width).long()
     region = row_region[:, None] * 4 + col_region[None, :]
     cut = region.view(padded_h // wh, wh, padded_w // ww, ww).permute(0, 2, 1, 3).reshape(-1, wh * ww)
-    return cut[:, :, None] == cut[:, None, :]
+    return (cut[:, :, None] == cut[:, None, :]).to(device)
 
 
 @kept
-def _relative_index(window: tuple[int, int], largest: int) -> Tensor:
+def _relative_index(window: tuple[int, int], largest: int, device: torch.device) -> Tensor:
     """(T, T) index into a (2 * largest - 1)^2 table of relative positions, for a window no larger than ``largest``."""
     rows, cols = (g.flatten() for g in torch.meshgrid(torch.arange(window[0]), torch.arange(window[1]), indexing="ij"))
     down, right = rows[:, None] - rows[None, :] + largest - 1, cols[:, None] - cols[None, :] + largest - 1
-    return down * (2 * largest - 1) + right
+    return (down * (2 * largest - 1) + right).to(device)
 
 
 class WindowAttention(nn.Module):
@@ -75,18 +79,18 @@ class WindowAttention(nn.Module):
         batch, height, width, dim = x.shape
         wh, ww = min(self.window, height), min(self.window, width)
         sh, sw = (wh // 2 if self.shifted and height > wh else 0), (ww // 2 if self.shifted and width > ww else 0)
-        mask = _window_mask(height, width, (wh, ww), (sh, sw))
+        mask = _window_mask(height, width, (wh, ww), (sh, sw), x.device)
         x = F.pad(x, (0, 0, 0, -width % ww, 0, -height % wh))
         if sh or sw:
             x = x.roll((-sh, -sw), (1, 2))
         rows, cols, tokens = x.shape[1] // wh, x.shape[2] // ww, wh * ww
         x = x.view(batch, rows, wh, cols, ww, dim).permute(0, 1, 3, 2, 4, 5).reshape(batch * rows * cols, tokens, dim)
         q, k, v = self.qkv(x).view(-1, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        index = _relative_index((wh, ww), self.window).to(x.device)
+        index = _relative_index((wh, ww), self.window, x.device)
         bias = self.position[index.flatten()].view(tokens, tokens, self.heads).permute(2, 0, 1)[None]
         if mask is not None:
             blocked = torch.zeros(mask.shape, dtype=x.dtype, device=x.device)
-            blocked = blocked.masked_fill(~mask.to(x.device), -100.0)[:, None]
+            blocked = blocked.masked_fill(~mask, -100.0)[:, None]
             bias = (bias + blocked).repeat(batch, 1, 1, 1)
         scores = (q * (dim // self.heads) ** -0.5) @ k.transpose(-2, -1) + bias
         x = self.proj((scores.softmax(-1) @ v).transpose(1, 2).reshape(-1, tokens, dim))

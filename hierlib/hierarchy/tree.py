@@ -27,6 +27,7 @@ from ..files import write_bytes
 from .locate import read_csv, shipped_names
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -140,8 +141,21 @@ class Hierarchy:
         return tuple(tables)
 
     @cached_property
+    def _groups_on(self) -> dict[Any, Tensor]:
+        return {}
+
+    @cached_property
     def _tensors(self) -> dict[Any, tuple[Tensor, Tensor]]:
         return {}  # member tables per (level, device): copied once, not in every training step
+
+    def groups_on(self, level: int | str, device: torch.device) -> Tensor:
+        """``groups`` of a level, (N,) int64, on ``device``: copied there once."""
+        import torch
+
+        key = (self.level(level), device)
+        if key not in self._groups_on:
+            self._groups_on[key] = torch.as_tensor(self.groups[key[0]], device=device)
+        return self._groups_on[key]
 
     def log_probabilities(self, logits: Tensor, level: int | str) -> Tensor:
         """log p(group) = log of the SUM of the members' softmax probabilities.

@@ -18,6 +18,7 @@ from ..images.packs import PictureSet
 from .augment import blur_some, crop_and_resize, flip, flip_and_shift
 from .data import Batches, in_memory, training_set
 from .derived import decoded_pictures, teacher_logits
+from .feed import Feed
 from .loop import one_cycle, run
 from .recipe import as_json
 
@@ -60,6 +61,11 @@ CLASSIFIERS = {
         "tiny-taught-classifier", epochs=70, label_smoothing=0.0, blurred_share=0.15,
         teacher="mobilenet_edgetpu_1.0@160", teacher_weight=0.5, crops=((0.5, 48), (0.9, 64)), bfloat16=True,
     ),
+    "tiny-deep": ClassifierRecipe(
+        "tiny-deep-classifier", depth=2, batch_size=512, epochs=120, learning_rate=5e-3, label_smoothing=0.0,
+        blurred_share=0.15, teacher="mobilenet_edgetpu_1.0@160", teacher_weight=0.7, crops=((0.5, 48), (0.9, 64)),
+        bfloat16=True,
+    ),
     "shapes": ClassifierRecipe("shapes-classifier", "shapes:4000", (16, 32, 64, 96), batch_size=64, epochs=6),
 }  # fmt: skip
 
@@ -73,24 +79,30 @@ def distillation(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
 class ClassifierTask:
     """Cross-entropy (and distillation) with AdamW on a one-cycle schedule."""
 
-    def __init__(self, recipe: ClassifierRecipe, pictures: PictureSet, folder: Path):
+    def __init__(
+        self, recipe: ClassifierRecipe, pictures: PictureSet, folder: Path, device: str = "cpu", workers: int = 0
+    ):
         torch.manual_seed(recipe.seed)
-        self.recipe = recipe
+        self.recipe, self.device = recipe, torch.device(device)
+        on_gpu = self.device.type == "cuda"
         self.module = SmallResNet(len(pictures.wnids), recipe.widths, recipe.depth)
         if recipe.start_from:
             _begin_from(self.module, recipe.start_from, pictures.wnids)
-        channels_last(self.module)  # in place
+        channels_last(self.module.to(self.device))  # in place
         self.whole_size = self.module.size
         self.pictures, self.pixels = pictures, pictures.pixels()
         self.batches = Batches(in_memory(self.pixels), pictures.labels, recipe.batch_size, recipe.seed)
-        self.taught = teacher_logits(recipe.teacher, pictures, folder) if recipe.teacher else None
-        self.decoded = decoded_pictures(recipe.decoded, pictures, folder) if recipe.decoded else None
+        self.taught = teacher_logits(recipe.teacher, pictures, folder, device) if recipe.teacher else None
+        self.decoded = decoded_pictures(recipe.decoded, pictures, folder, device) if recipe.decoded else None
         self.steps = round(recipe.epochs * self.batches.steps_per_epoch)
-        adam = torch.optim.AdamW(self.module.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self.feed = Feed(self._draw, self.steps, [0], workers, pin=on_gpu)
+        adam = torch.optim.AdamW(
+            self.module.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=on_gpu
+        )
         self.optimizers: dict[str, torch.optim.Optimizer] = {"adam": adam}
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor, np.ndarray]:
-        """Augmented pictures (B, 3, side, side), labels (B,), and which pictures they are."""
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Augmented pictures (B, 3, side, side) and labels (B,)."""
         r = self.recipe
         chosen = self.batches.indices(step)
         random = np.random.default_rng((r.seed, step, 1))
@@ -104,29 +116,34 @@ class ClassifierTask:
             images = crop_and_resize(flip(images, random), random, sides[0])
         else:
             images = flip_and_shift(images, random)
-        return blur_some(images, random, r.blurred_share), torch.from_numpy(self.batches.labels[chosen]), chosen
+        return blur_some(images, random, r.blurred_share), torch.from_numpy(self.batches.labels[chosen])
+
+    def _draw(self, step: int, part: int) -> tuple[Tensor, Tensor]:
+        return self.batch(step)
 
     def update(self, step: int) -> dict[str, float]:
         r = self.recipe
         self.module.train()
-        images, labels, chosen = self.batch(step)
+        images, labels = (each.to(self.device, non_blocking=True) for each in self.feed(step, 0))
         adam = self.optimizers["adam"]
         for group in adam.param_groups:
             group["lr"] = r.learning_rate * one_cycle(step, self.steps)
         self.module.size = images.shape[-1]  # crops are seen as they are
-        with torch.autocast("cpu", torch.bfloat16, enabled=r.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=r.bfloat16):
             logits = self.module(images.contiguous(memory_format=torch.channels_last)).float()
         self.module.size = self.whole_size
         loss = F.cross_entropy(logits, labels, label_smoothing=r.label_smoothing)
-        log = {"nats": loss.item(), "top1": (logits.argmax(1) == labels).float().mean().item()}
+        log = {"loss": loss, "nats": loss, "top1": (logits.argmax(1) == labels).float().mean()}
         if self.taught is not None:
-            taught = distillation(logits, torch.from_numpy(self.taught[chosen]).float(), r.temperature)
+            answers = torch.from_numpy(self.taught[self.batches.indices(step)]).to(self.device)
+            taught = distillation(logits, answers.float(), r.temperature)
             loss = (1 - r.teacher_weight) * loss + r.teacher_weight * taught
-            log["taught"] = taught.item()
+            log["taught"] = taught
         adam.zero_grad(set_to_none=True)
         loss.backward()
         adam.step()
-        return {"loss": loss.item(), **log}
+        log["loss"] = loss
+        return dict(zip(log, torch.stack([each.detach() for each in log.values()]).tolist(), strict=True))
 
     def batch_at(self, step: int) -> dict[str, Any]:
         """Set, keys and labels of the pictures of update ``step``."""
@@ -135,10 +152,22 @@ class ClassifierTask:
         return {"pictures": self.pictures.name, "keys": keys, "labels": labels}
 
 
-def train_classifier(recipe: ClassifierRecipe, folder: Path, *, resume: bool = True) -> Path:
-    """Train as ``recipe`` says; returns the path of the weights, ``folder/classifier.safetensors``."""
+def train_classifier(
+    recipe: ClassifierRecipe,
+    folder: Path,
+    *,
+    resume: bool = True,
+    device: str | None = None,
+    workers: int | None = None,
+) -> Path:
+    """Train as ``recipe`` says; returns the path of the weights, ``folder/classifier.safetensors``.
+
+    device, workers: as ``trainer.train`` has them.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    workers = (8 if device == "cuda" else 0) if workers is None else workers
     pictures = training_set(recipe.pictures, recipe.seed)
-    task = ClassifierTask(recipe, pictures, folder)
+    task = ClassifierTask(recipe, pictures, folder, device, workers)
     about = as_json(recipe) | {"start_from": _origin(recipe.start_from)}
     steps = run(task, folder, task.steps, about, resume=resume)
     path = folder / "classifier.safetensors"

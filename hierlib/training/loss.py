@@ -32,7 +32,7 @@ class LevelTerms:
     cross_entropy: Tensor
     right: Tensor
     lost: Tensor
-    bits: float
+    bits: Tensor
 
 
 def level_cross_entropy(
@@ -44,7 +44,7 @@ def level_cross_entropy(
     of the pictures before coding, the target is what they say of the groups (distillation), smoothed likewise.
     """
     log_p = hierarchy.log_probabilities(logits, level)
-    groups = torch.from_numpy(hierarchy.groups[level]).to(labels.device)[labels]
+    groups = hierarchy.groups_on(level, labels.device)[labels]
     right = (log_p.argmax(1) == groups).float().mean()
     if clean is None:
         wanted = F.nll_loss(log_p, groups)
@@ -94,7 +94,7 @@ def jittered(images: Tensor, strength: float) -> Tensor:
         return images
     amount = (torch.rand(3, device=images.device) * 2 - 1) * strength
     scale = 1 + amount[0]
-    sign = 1 if torch.rand(1).item() < 0.5 else -1
+    sign = 1 - 2 * (torch.rand(1, device=images.device)[0] >= 0.5).to(images.dtype)
     zero = torch.zeros((), device=images.device)
     rows = torch.stack([torch.stack([sign * scale, zero, amount[1]]), torch.stack([zero, scale, amount[2]])])
     grid = F.affine_grid(rows.expand(len(images), 2, 3), list(images.shape), align_corners=False)
@@ -148,7 +148,7 @@ class LevelLoss:
         if features is not None:
             both = jittered(torch.cat([images, x_hat.clamp(0, 1)]), self.recipe.jitter)
             lost = network.lost(features, *both.chunk(2))
-        return LevelTerms(paid.mean() / pixels, mse, entropy, right, lost, float(bits.detach().mean()))
+        return LevelTerms(paid.mean() / pixels, mse, entropy, right, lost, bits.detach().mean())
 
     def judge(self, step: int) -> Classifier | None:
         """Who is asked at ``step``: by turns, so that all levels meet each of them."""

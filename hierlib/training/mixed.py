@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,13 +21,16 @@ class TrainingView:
     """A network as the walk and the loss see it: the same modules, other arithmetic around them.
 
     bf16: g_a, g_s and classifiers under autocast, results in float32. h_a and everything from z to (sigma, mu) and the
-    likelihoods stay in float32: their errors would be bits. compiled: g_a and g_s through torch.compile.
+    likelihoods stay in float32: their errors would be bits. compiled: g_a, g_s and classifiers through torch.compile,
+    once for each size of batch.
     """
 
     def __init__(self, network: HierNetwork, *, bf16: bool = False, compiled: bool = False):
         self.network, self.bf16 = network, bf16
-        wrap: Callable[[Any], Any] = torch.compile if compiled else lambda function: function
+        wrap: Callable[[Any], Any] = partial(torch.compile, dynamic=False) if compiled else lambda function: function
         self._analyse, self._synthesise = wrap(network.analyse), wrap(network.synthesise)
+        self._ask = wrap(lambda classifier, images: classifier(images))
+        self._lost = wrap(lambda features, images, x_hat: features.lost(images, x_hat))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.network, name)  # all else is the network's own
@@ -42,12 +46,12 @@ class TrainingView:
     def ask(self, classifier: Classifier, images: Tensor) -> Tensor:
         """Logits in float32."""
         with self._cast(images):
-            return classifier(images).float()
+            return self._ask(classifier, images).float()
 
     def lost(self, features: Features, images: Tensor, x_hat: Tensor) -> Tensor:
         """What ``x_hat`` lost of ``features``, in float32."""
         with self._cast(images):
-            return features.lost(images, x_hat).float()
+            return self._lost(features, images, x_hat).float()
 
     def _cast(self, like: Tensor) -> torch.autocast:
         return torch.autocast(like.device.type, torch.bfloat16, enabled=self.bf16)

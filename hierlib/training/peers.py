@@ -70,28 +70,31 @@ class PeerTask(CodecTask):
     def _levels(self, step: int) -> list[int]:
         return [0]
 
-    def _forward(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def _forward(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         r, stage = self.recipe, self.recipe.stage(step)[0]
         self._teach(stage)
         size = "large_" if self._is_large(step) else ""
         judge, clean = self._judge(step, images) if r.gamma[-1] > 0 else (None, None)
         labels = labels if judge is None else self.rows[labels]
-        log: dict[str, float] = {}
+        log: dict[str, Tensor] = {}
         loss = torch.zeros((), device=self.device)
         for number, shown in enumerate(self.likelihoods.shown(self.view, images, stage), 1):  # type: ignore[arg-type]
             bits = shown.bits.mean()
             mse = ((shown.x_hat - images) ** 2).mean() * 255**2
             error = shown.share * r.lam[shown.lam] / shown.y_step**2 * mse
             loss = loss + bits / images[0, 0].numel() + error + shown.beside
-            log |= {f"{size}bytes_{number}": bits.item() / 8, f"{size}mse_{number}": mse.item()}
+            log |= {f"{size}bytes_{number}": bits / 8, f"{size}mse_{number}": mse}
             if judge is not None and shown.share:
                 logits = self.view.ask(judge, shown.x_hat.clamp(0, 1))
                 nats, right = level_cross_entropy(
                     logits, labels, self.loss.hierarchy, len(self.loss.hierarchy.levels) - 1, r.label_smoothing, clean
                 )
                 loss = loss + shown.share * r.gamma[-1] * nats
-                log |= {f"right_{number}": right.item(), f"nats_{number}": nats.item()}
-        return loss, log | {f"{size}loss_{stage + 1}": loss.item()}
+                log |= {f"right_{number}": right, f"nats_{number}": nats}
+        return loss, log | {f"{size}loss_{stage + 1}": loss}
+
+    def _kind(self, step: int) -> None:
+        """What is taught changes with the stage: no update is recorded."""
 
     def _teach(self, stage: int) -> None:
         """Gradients for what the stage trains, and for nothing else."""

@@ -44,7 +44,8 @@ class Recipe:
     lambda / step^2 then weighs the error: a uniform quantiser's is step^2 / 12, and so is its slope over the bits.
     large: pictures for every ``large_every``-th step, cropped to ``large_size`` at a random scale, without the task:
     at 64x64 z is a single place, and taps that reach its neighbours would stay as they were initialised.
-    bf16, compiled: arithmetic of g_a, g_s and classifiers, on CUDA only; fast_layout: channels_last.
+    bf16, compiled: arithmetic of g_a, g_s and classifiers, on CUDA only; recorded: each kind of update is recorded
+    once there and replayed (``recorder``); fast_layout: channels_last.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Recipe:
     start_step: float = 64.0  # grey levels that one unit of y stands for before training (linear path)
     bf16: bool = False
     compiled: bool = False
+    recorded: bool = False
     fast_layout: bool = False
     seed: int = 0
 

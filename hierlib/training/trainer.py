@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from .loop import one_cycle, run
 from .loss import LevelLoss
 from .mixed import TrainingView, hold_at_zero, prepare
 from .recipe import Recipe
+from .recorder import Recorder
 from .rounded import RoundedGaussian
 
 
@@ -72,9 +73,10 @@ class CodecTask:
         self.quantiles = [p for name, p in named.items() if name.endswith("quantiles")]
         self.weights = [p for name, p in named.items() if not name.endswith("quantiles") and p.requires_grad]
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "main": torch.optim.Adam(self.weights, recipe.learning_rate),
-            "auxiliary": torch.optim.Adam(self.quantiles, recipe.auxiliary_rate),
+            "main": torch.optim.Adam(self.weights, recipe.learning_rate, fused=on_gpu),
+            "auxiliary": torch.optim.Adam(self.quantiles, recipe.auxiliary_rate, fused=on_gpu),
         }
+        self.recorder = Recorder(recipe.recorded and on_gpu)
 
     def _networks(self) -> tuple[HierNetwork, Likelihoods]:
         """What is trained, untrained."""
@@ -91,25 +93,45 @@ class CodecTask:
         for group in main.param_groups:
             group["lr"] = r.learning_rate * self._rate(step)
         main.zero_grad(set_to_none=True)
-        logs = []
+        logs: list[dict[str, Tensor]] = []
         for part in self.own_parts:
             torch.manual_seed(hash((r.seed, step, part)) & 0x7FFFFFFF)
             images, labels = (t.to(self.device, non_blocking=True) for t in self.feed(step, part))
-            loss, log = self._forward(step, images, labels)
-            (loss / len(self.own_parts)).backward()
-            logs.append(log)
+            logs.append(self._learn(step, images, labels))
         self.group.average(p.grad for p in self.weights)
         size = "large_" if self._is_large(step) else ""
-        log = {key: sum(each[key] for each in logs) / len(logs) for key in logs[0]}
-        log[f"{size}gradient_{self._levels(step)[0] + 1}"] = float(nn.utils.clip_grad_norm_(self.weights, r.clip))
+        log = {key: torch.stack([each[key] for each in logs]).mean() for key in logs[0]}
+        log[f"{size}gradient_{self._levels(step)[0] + 1}"] = nn.utils.clip_grad_norm_(self.weights, r.clip)
         main.step()
         auxiliary.zero_grad(set_to_none=True)
-        self.likelihoods.bottleneck.loss().backward()
+        self.recorder("auxiliary", self._learn_quantiles, self.quantiles)
         auxiliary.step()
         self.average.update_parameters(self.trained)
-        return log
+        return dict(zip(log, torch.stack(list(log.values())).tolist(), strict=True))  # one wait for the GPU
 
-    def _forward(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def _learn(self, step: int, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Gradients of one part of a batch; returns its log."""
+
+        def learn(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+            loss, log = self._forward(step, images, labels)
+            (loss / len(self.own_parts)).backward()
+            return {key: value.detach() for key, value in log.items()}
+
+        return self.recorder(self._kind(step), learn, self.weights, images, labels)
+
+    def _learn_quantiles(self) -> dict[str, Tensor]:
+        self.likelihoods.bottleneck.loss().backward()
+        return {}
+
+    def _kind(self, step: int) -> Hashable | None:
+        """Updates of one kind do the same with other pictures. None: this one is not to be recorded."""
+        least, largest = self.recipe.y_step
+        if len(self.own_parts) > 1 or least != largest:  # gradients that add up; a number that Python draws
+            return None
+        judge = self.loss.judge(step) if self._has_task(step) else None
+        return (self._is_large(step), *self._levels(step), self._has_task(step), getattr(judge, "name", ""))
+
+    def _forward(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and log of one part of a batch."""
         large, chosen = self._is_large(step), self._levels(step)
         judge, clean = self._judge(step, images)
@@ -117,19 +139,19 @@ class CodecTask:
         labels = labels if judge is None else self.rows[labels]
         y_step = self._y_step()
         walked = self.likelihoods(self.view, images, max(chosen) + 1, y_step)
-        log: dict[str, float] = {}
+        log: dict[str, Tensor] = {}
         loss = torch.zeros((), device=self.device)
         for level in chosen:
             terms = self.loss.terms(self.view, walked, images, labels, level, judge, clean, features)
             loss = loss + self.loss.total(terms, level, y_step)
             if not large:  # logged of one size only
-                log |= {f"bytes_{level + 1}": terms.bits / 8, f"mse_{level + 1}": terms.mse.item()}
+                log |= {f"bytes_{level + 1}": terms.bits / 8, f"mse_{level + 1}": terms.mse}
             if judge is not None:
-                log |= {f"right_{level + 1}": terms.right.item(), f"nats_{level + 1}": terms.cross_entropy.item()}
+                log |= {f"right_{level + 1}": terms.right, f"nats_{level + 1}": terms.cross_entropy}
             if features is not None:
-                log[f"lost_{level + 1}"] = terms.lost.item()
+                log[f"lost_{level + 1}"] = terms.lost
         size = "large_" if large else ""
-        log |= {f"{size}bytes_z": walked["bits_z"].mean().item() / 8, f"{size}loss_{chosen[0] + 1}": loss.item()}
+        log |= {f"{size}bytes_z": walked["bits_z"].mean() / 8, f"{size}loss_{chosen[0] + 1}": loss}
         return loss, log
 
     def _judge(self, step: int, images: Tensor) -> tuple[classifiers.Classifier | None, Tensor | None]:
