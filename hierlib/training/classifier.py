@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..classifiers.small import SmallResNet, channels_last, load, save
+from ..classifiers.small import Residual, SmallResNet, channels_last, load, save
 from ..errors import CheckpointError
 from ..files import digest, shipped
 from ..images.packs import PictureSet
@@ -27,9 +27,9 @@ from .recipe import as_json
 class ClassifierRecipe:
     """What a classifier is trained on, and how long. Measured times and results are in the cards.
 
-    start_from: weights to go on from, a shipped name or a file. teacher: whose soft answers are learned beside the
-    labels, with ``teacher_weight`` and at ``temperature`` (Hinton et al. 2015). decoded: a codec; ``decoded_share`` of
-    each batch are pictures as it shows them after random cuts. crops: (until which share of the run, side) of the
+    start_from: weights to go on from, a shipped name or a file, of as many blocks a stage or fewer. teacher: whose soft
+    answers are learned beside the labels, with ``teacher_weight`` and at ``temperature`` (Hinton et al. 2015). decoded:
+    a codec; ``decoded_share`` of each batch are pictures as it shows them after random cuts. crops: (until which share of the run, side) of the
     random crops that it is trained on, and afterwards on whole pictures; three quarters of the side cost half the time.
     bfloat16: convolve in it, and learn from float32 (on processors with AVX-512 BF16 twice as fast; slow on others).
     """
@@ -62,9 +62,9 @@ CLASSIFIERS = {
         teacher="mobilenet_edgetpu_1.0@160", teacher_weight=0.5, crops=((0.5, 48), (0.9, 64)), bfloat16=True,
     ),
     "tiny-deep": ClassifierRecipe(
-        "tiny-deep-classifier", depth=2, batch_size=512, epochs=120, learning_rate=5e-3, label_smoothing=0.0,
-        blurred_share=0.15, teacher="mobilenet_edgetpu_1.0@160", teacher_weight=0.7, crops=((0.5, 48), (0.9, 64)),
-        bfloat16=True,
+        "tiny-deep-classifier", depth=2, epochs=36, learning_rate=2e-3, label_smoothing=0.0, blurred_share=0.15,
+        start_from="tiny-taught", teacher="mobilenet_edgetpu_1.0@160", teacher_weight=0.5,
+        crops=((0.5, 48), (0.85, 64)), bfloat16=True,
     ),
     "shapes": ClassifierRecipe("shapes-classifier", "shapes:4000", (16, 32, 64, 96), batch_size=64, epochs=6),
 }  # fmt: skip
@@ -185,9 +185,21 @@ def _origin(name: str) -> str:
 
 
 def _begin_from(module: SmallResNet, name: str, wnids: tuple[str, ...]) -> None:
-    """Weights to go on from. CheckpointError if they are of another shape or of other classes."""
+    """Weights to go on from, of as many blocks a stage or fewer: the others begin as identities, so that the network
+    first answers as that one does. CheckpointError if they are of another shape or of other classes.
+    """
     known = load(name)
     network = known.network
-    if not isinstance(network, SmallResNet) or network.config != module.config or known.wnids != tuple(wnids):
+    same = isinstance(network, SmallResNet) and {**network.config, "depth": 0} == {**module.config, "depth": 0}
+    if not same or network.depth > module.depth or known.wnids != tuple(wnids):  # type: ignore[attr-defined]
         raise CheckpointError(f"{name} is a classifier of another shape or of other classes: start from none.")
-    module.load_state_dict(network.state_dict())
+    assert isinstance(network, SmallResNet)
+    for child, own in module.named_children():
+        if child != "blocks":
+            own.load_state_dict(getattr(network, child).state_dict())
+    for number, block in enumerate(module.blocks):
+        stage, place = divmod(number, module.depth)
+        if place < network.depth:
+            block.load_state_dict(network.blocks[stage * network.depth + place].state_dict())
+        else:
+            nn.init.zeros_(cast(Residual, block).conv2.weight)
