@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
@@ -32,7 +33,6 @@ class Transform:
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, 3, crop, crop), differentiable."""
-        import torch
         import torch.nn.functional as F
 
         height, width = images.shape[-2:]
@@ -41,8 +41,17 @@ class Transform:
             images = F.interpolate(images, size=size, mode=self.interpolation, antialias=True, align_corners=False)
         top, left = (round((side - self.crop) / 2) for side in size)
         images = images[..., top : top + self.crop, left : left + self.crop]
-        mean, std = (torch.tensor(v, device=images.device).view(1, 3, 1, 1) for v in (self.mean, self.std))
+        mean, std = (_colours(v, images.device) for v in (self.mean, self.std))
         return (images - mean) / std
+
+
+@cache
+def _colours(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """(1, 3, 1, 1), copied to ``device`` once."""
+    import torch
+
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device).view(1, 3, 1, 1)
 
 
 def load(name: str, device: torch.device | str = "cpu") -> Named:

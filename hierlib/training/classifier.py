@@ -29,8 +29,9 @@ class ClassifierRecipe:
 
     start_from: weights to go on from, a shipped name or a file, of as many blocks a stage or fewer. teacher: whose soft
     answers are learned beside the labels, with ``teacher_weight`` and at ``temperature`` (Hinton et al. 2015). decoded:
-    a codec; ``decoded_share`` of each batch are pictures as it shows them after random cuts. crops: (until which share of the run, side) of the
-    random crops that it is trained on, and afterwards on whole pictures; three quarters of the side cost half the time.
+    a codec; ``decoded_share`` of each batch are pictures as it shows them after random cuts. crops: (until which share
+    of the run, side) of the random crops that it is trained on, and afterwards on whole pictures; three quarters of the
+    side cost half the time.
     bfloat16: convolve in it, and learn from float32 (on processors with AVX-512 BF16 twice as fast; slow on others).
     """
 

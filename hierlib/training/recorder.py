@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .loop import TrainingError
+
 Log = dict[str, Tensor]
 FIRST = 3  # calls of each kind that run as usual: what is compiled, cached or chosen by trial is settled then
 
@@ -47,7 +49,7 @@ class Recorder:
 
         kind: calls of one kind, with inputs of the same shapes, differ in what the inputs hold and in nothing else; of
         none (None) nothing is recorded. Gradients must be None before the call. They and the result are overwritten by
-        the next call of the kind.
+        the next call of the kind. Raises TrainingError for what cannot be recorded.
         """
         if not self.on or kind is None:
             return learn(*inputs)
@@ -81,6 +83,13 @@ class Recorder:
         own = tuple(each.clone() for each in inputs)
         graph = torch.cuda.CUDAGraph()
         # threads that pin memory for the next batches may go on meanwhile
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
-            log = learn(*own)
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+                log = learn(*own)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(
+                f"An update cannot be recorded ({reason}): something in it, a classifier perhaps, makes the GPU wait for "
+                "the processor. Train with recorded=False (--set recorded=False)."
+            ) from None
         return _Recording(graph, own, [parameter.grad for parameter in parameters], log)
