@@ -89,7 +89,7 @@ class Recorder:
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             raise TrainingError(
-                f"An update cannot be recorded ({reason}): something in it, a classifier perhaps, makes the GPU wait for "
-                "the processor. Train with recorded=False (--set recorded=False)."
+                f"An update cannot be recorded ({reason}): something in it, a classifier perhaps, makes the GPU wait "
+                "for the processor. Train with recorded=False (--set recorded=False)."
             ) from None
         return _Recording(graph, own, [parameter.grad for parameter in parameters], log)
