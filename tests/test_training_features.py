@@ -71,7 +71,7 @@ def test_training_pays_for_what_is_lost_from_when_the_task_joins() -> None:
     for weight in (0.0, WITH.feature_weight[level]):
         task.loss.recipe = replace(WITH, feature_weight=(weight,) * 3, level_weight=(1.0,) * 3)
         torch.manual_seed(0)
-        logs.append(task._forward(step, *task.feed(step, 0))[1])
+        logs.append({key: float(each) for key, each in task._forward(step, *task.feed(step, 0))[1].items()})
     lost = logs[0][f"lost_{level + 1}"]
     assert 0 < lost == logs[1][f"lost_{level + 1}"]
     assert logs[1][f"loss_{level + 1}"] - logs[0][f"loss_{level + 1}"] == pytest.approx(weight * lost, rel=1e-3)

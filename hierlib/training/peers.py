@@ -91,7 +91,8 @@ class PeerTask(CodecTask):
                 )
                 loss = loss + shown.share * r.gamma[-1] * nats
                 log |= {f"right_{number}": right, f"nats_{number}": nats}
-        return loss, log | {f"{size}loss_{stage + 1}": loss}
+        log[f"{size}loss_{stage + 1}"] = loss
+        return loss, {key: value.detach() for key, value in log.items()}
 
     def _kind(self, step: int) -> None:
         """What is taught changes with the stage: no update is recorded."""

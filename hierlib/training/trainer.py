@@ -115,7 +115,7 @@ class CodecTask:
         def learn(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
             loss, log = self._forward(step, images, labels)
             (loss / len(self.own_parts)).backward()
-            return {key: value.detach() for key, value in log.items()}
+            return log
 
         return self.recorder(self._kind(step), learn, self.weights, images, labels)
 
@@ -152,7 +152,7 @@ class CodecTask:
                 log[f"lost_{level + 1}"] = terms.lost
         size = "large_" if large else ""
         log |= {f"{size}bytes_z": walked["bits_z"].mean() / 8, f"{size}loss_{chosen[0] + 1}": loss}
-        return loss, log
+        return loss, {key: value.detach() for key, value in log.items()}
 
     def _judge(self, step: int, images: Tensor) -> tuple[classifiers.Classifier | None, Tensor | None]:
         """Who is asked at ``step`` (None: nobody), and what they say of the clean pictures where that is the target."""
