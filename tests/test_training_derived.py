@@ -101,6 +101,20 @@ def test_going_on_from_a_classifier_of_another_shape_is_refused(tmp_path: Path) 
         ClassifierTask(replace(CLASSIFIERS["shapes"], start_from="tiny", pictures="shapes:90"), shapes(90), tmp_path)
 
 
+def test_more_blocks_begin_as_identities(tmp_path: Path) -> None:
+    pictures = shapes(90)
+    recipe = replace(CLASSIFIERS["shapes"], start_from="shapes", pictures="shapes:90", batch_size=30, depth=3)
+    task = ClassifierTask(recipe, pictures, tmp_path)
+    images = pictures.batch(range(6))
+    with torch.inference_mode():
+        assert torch.allclose(task.module.eval()(images), small.load("shapes")(images), atol=1e-4)
+    deeper = small.SmallResNet(18, recipe.widths, depth=3)
+    small.save(tmp_path / "deeper.safetensors", deeper, pictures.wnids, {})
+    shallow = replace(recipe, start_from=str(tmp_path / "deeper.safetensors"), depth=1)
+    with pytest.raises(CheckpointError, match="another shape or of other classes"):
+        ClassifierTask(shallow, pictures, tmp_path)
+
+
 def test_a_graph_can_be_asked_at_another_side(data_root: Path) -> None:
     coarse, fine = (classifiers.load(f"mobilenet_v2_1.0{side}") for side in ("@96", ""))
     assert coarse.name == "mobilenet_v2_1.0@96"

@@ -40,10 +40,10 @@ RECIPES = {
                        level_weight=BALANCED, classes="all", target="clean", label_smoothing=0.0, jitter=0.08),
     "photo224": Recipe("photo224", PHOTO, "imagenette-woof-224-train", "imagenet-clip", "mobilenet_edgetpu_1.0",
                        steps=100_000, size=192, batch_size=16, learning_rate=5e-4, gamma=(0.05, 0.1, 0.2),
-                       level_weight=BALANCED, target="clean", bf16=True, compiled=True, fast_layout=True),
+                       level_weight=BALANCED, target="clean", bf16=True, recorded=True, fast_layout=True),
     "paper": Recipe("paper", PAPER, "imagenet/train:80", "imagenet-clip", "torchvision/resnet50", steps=1_000_000,
                     size=256, batch_size=8, learning_rate=1e-4, one_level_a_step=False, cut_share=0.0, clip=1.0,
-                    bf16=True, compiled=True, fast_layout=True),
+                    bf16=True, recorded=True, fast_layout=True),
 }  # fmt: skip
 
 RECIPES |= {  # the peers' backbones (baselines): as many updates as `tiny` on the same pictures, one lambda, no cuts
