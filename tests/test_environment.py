@@ -166,4 +166,4 @@ def test_no_dependency_is_idle():
 def test_shipped_weights_stay_small():
     sizes_bytes = [path.stat().st_size for path in (ROOT / "data" / "checkpoints").rglob("*.safetensors")]
     assert max(sizes_bytes) <= 8 * 2**20
-    assert sum(sizes_bytes) <= 92 * 2**20  # ours and eight learned peers, 1 to 8 MB each, twice, and the classifiers
+    assert sum(sizes_bytes) <= 105 * 2**20  # ours and eight learned peers, 1 to 8 MB each, twice, and the classifiers

@@ -123,7 +123,7 @@ def test_a_graph_can_be_asked_at_another_side(data_root: Path) -> None:
 
 
 def test_who_was_taught_names_more_pictures(data_root: Path) -> None:
-    """Every tenth of the 4,000 validation pictures: 0.384 and 0.487 of all, standard error 0.025 of a difference."""
+    """Every tenth of the 4,000 validation pictures: 0.384, 0.487 and 0.512 of all, standard error 0.025 of one."""
     pictures = open_pack("tiny-imagenet-val")
     chosen = range(0, len(pictures), 10)
     images, labels = pictures.batch(chosen), torch.from_numpy(pictures.labels[np.array(chosen)])
@@ -134,3 +134,4 @@ def test_who_was_taught_names_more_pictures(data_root: Path) -> None:
         return (logits.argmax(1) == labels).float().mean().item()
 
     assert right("tiny-taught") > max(0.44, right("tiny") + 0.05)
+    assert right("tiny-deep") > max(0.47, right("tiny") + 0.07)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-SHIPPED = ("tiny", "tiny-taught", "shapes")
+SHIPPED = ("tiny", "tiny-taught", "tiny-deep", "shapes")
 HANDMADE = "shapes-hog"  # fitted on the spot to drawn shapes, by no training of ours
 
 
@@ -52,7 +52,8 @@ class Named:
 def load(name: str, device: torch.device | str = "cpu") -> Classifier:
     """A frozen classifier by name.
 
-    ``tiny`` (200 classes, 64x64), ``tiny-taught`` (the same, more often right) and ``shapes`` travel with the project;
+    ``tiny`` (200 classes, 64x64), ``tiny-taught`` (the same, more often right), ``tiny-deep`` (twice the blocks, right
+    most often) and ``shapes`` travel with the project;
     ``folder/of/weights.safetensors`` is a small classifier trained here; ``mobilenet_v2_1.0`` is a graph under
     HIERLIB_DATA/classifiers, ``mobilenet_v2_1.0@160`` the same at a side of 160; ``torchvision/resnet50`` and
     ``timm/resnet50.a1_in1k`` are downloaded. Raises DataError if it cannot be had, naming the next best choice.
