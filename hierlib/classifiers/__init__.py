@@ -88,12 +88,12 @@ def restrict(classifier: Classifier, wnids: Sequence[str]) -> Classifier:
             f"Classifier {classifier.name} does not know {len(unknown)} of the {len(wnids)} classes, {unknown[0]} "
             "for one: use a classifier trained on these classes, or a hierarchy over its own."
         )
-    chosen = [row[wnid] for wnid in wnids]
+    chosen = tuple(row[wnid] for wnid in wnids)
     about = getattr(classifier, "about", {})
 
     def restricted(images: Tensor) -> Tensor:
         logits = classifier(images)
-        return logits[:, _on(tuple(chosen), logits.device)]
+        return logits[:, _on(chosen, logits.device)]
 
     return Named(classifier.name, tuple(wnids), restricted, about)
 

@@ -46,8 +46,8 @@ class SmallResNet(nn.Module):
 
     def __init__(self, classes: int, widths: tuple[int, ...] = (32, 64, 128, 256), depth: int = 1, size: int = 64):
         super().__init__()
-        self.depth = depth
-        self.size, self.config = size, {"classes": classes, "widths": list(widths), "depth": depth, "size": size}
+        self.size = size
+        self.config: dict[str, Any] = {"classes": classes, "widths": list(widths), "depth": depth, "size": size}
         self.stem = nn.Conv2d(3, widths[0], 3, 2, 1, bias=False)
         blocks: list[nn.Module] = []
         before = widths[0]

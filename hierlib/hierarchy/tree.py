@@ -141,21 +141,24 @@ class Hierarchy:
         return tuple(tables)
 
     @cached_property
-    def _groups_on(self) -> dict[Any, Tensor]:
-        return {}
+    def _tensors(self) -> dict[Any, tuple[Tensor, Tensor, Tensor]]:
+        return {}  # per (level, device), see ``_on``
 
-    @cached_property
-    def _tensors(self) -> dict[Any, tuple[Tensor, Tensor]]:
-        return {}  # member tables per (level, device): copied once, not in every training step
+    def _on(self, index: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Member table, its padding and groups of a level on ``device``: copied once, not in every training step."""
+        import torch
+
+        key = (index, device)
+        if key not in self._tensors:
+            rows, padding, groups = (
+                torch.as_tensor(each, device=device) for each in (*self._members[index], self.groups[index])
+            )
+            self._tensors[key] = (rows, padding, groups)
+        return self._tensors[key]
 
     def groups_on(self, level: int | str, device: torch.device) -> Tensor:
         """``groups`` of a level, (N,) int64, on ``device``: copied there once."""
-        import torch
-
-        key = (self.level(level), device)
-        if key not in self._groups_on:
-            self._groups_on[key] = torch.as_tensor(self.groups[key[0]], device=device)
-        return self._groups_on[key]
+        return self._on(self.level(level), device)[2]
 
     def log_probabilities(self, logits: Tensor, level: int | str) -> Tensor:
         """log p(group) = log of the SUM of the members' softmax probabilities.
@@ -171,15 +174,7 @@ class Hierarchy:
                 f"{self.name} has {len(self.wnids)} classes, the logits have shape {tuple(logits.shape)}: "
                 "use a classifier of the same classes, or restrict one of the two to the other's."
             )
-        index = self.level(level)
-        key = (index, logits.device)
-        if key not in self._tensors:
-            rows, padding = self._members[index]
-            self._tensors[key] = (
-                torch.as_tensor(rows, device=logits.device),
-                torch.as_tensor(padding, device=logits.device),
-            )
-        rows_t, padding_t = self._tensors[key]
+        rows_t, padding_t, _ = self._on(self.level(level), logits.device)
         wide = logits if logits.dtype == torch.float64 else logits.float()
         members = torch.log_softmax(wide, -1)[..., rows_t]  # (..., K, largest)
         return torch.logsumexp(members.masked_fill(padding_t, -torch.inf), -1)

@@ -19,7 +19,7 @@ from .augment import blur_some, crop_and_resize, flip, flip_and_shift
 from .data import Batches, in_memory, training_set
 from .derived import decoded_pictures, teacher_logits
 from .feed import Feed
-from .loop import one_cycle, run
+from .loop import one_cycle, read_back, run
 from .recipe import as_json
 
 
@@ -96,7 +96,7 @@ class ClassifierTask:
         self.taught = teacher_logits(recipe.teacher, pictures, folder, device) if recipe.teacher else None
         self.decoded = decoded_pictures(recipe.decoded, pictures, folder, device) if recipe.decoded else None
         self.steps = round(recipe.epochs * self.batches.steps_per_epoch)
-        self.feed = Feed(self._draw, self.steps, [0], workers, pin=on_gpu)
+        self.feed = Feed(lambda step, _: self.batch(step), self.steps, [0], workers, pin=on_gpu)
         adam = torch.optim.AdamW(
             self.module.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=on_gpu
         )
@@ -119,9 +119,6 @@ class ClassifierTask:
             images = flip_and_shift(images, random)
         return blur_some(images, random, r.blurred_share), torch.from_numpy(self.batches.labels[chosen])
 
-    def _draw(self, step: int, part: int) -> tuple[Tensor, Tensor]:
-        return self.batch(step)
-
     def update(self, step: int) -> dict[str, float]:
         r = self.recipe
         self.module.train()
@@ -134,7 +131,7 @@ class ClassifierTask:
             logits = self.module(images.contiguous(memory_format=torch.channels_last)).float()
         self.module.size = self.whole_size
         loss = F.cross_entropy(logits, labels, label_smoothing=r.label_smoothing)
-        log = {"loss": loss, "nats": loss, "top1": (logits.argmax(1) == labels).float().mean()}
+        log = {"nats": loss, "top1": (logits.argmax(1) == labels).float().mean()}
         if self.taught is not None:
             answers = torch.from_numpy(self.taught[self.batches.indices(step)]).to(self.device)
             taught = distillation(logits, answers.float(), r.temperature)
@@ -143,8 +140,7 @@ class ClassifierTask:
         adam.zero_grad(set_to_none=True)
         loss.backward()
         adam.step()
-        log["loss"] = loss
-        return dict(zip(log, torch.stack([each.detach() for each in log.values()]).tolist(), strict=True))
+        return read_back({"loss": loss, **log})
 
     def batch_at(self, step: int) -> dict[str, Any]:
         """Set, keys and labels of the pictures of update ``step``."""
@@ -191,16 +187,17 @@ def _begin_from(module: SmallResNet, name: str, wnids: tuple[str, ...]) -> None:
     """
     known = load(name)
     network = known.network
-    same = isinstance(network, SmallResNet) and {**network.config, "depth": 0} == {**module.config, "depth": 0}
-    if not same or network.depth > module.depth or known.wnids != tuple(wnids):  # type: ignore[attr-defined]
-        raise CheckpointError(f"{name} is a classifier of another shape or of other classes: start from none.")
     assert isinstance(network, SmallResNet)
+    depth, own_depth = network.config["depth"], module.config["depth"]
+    same = {**network.config, "depth": own_depth} == module.config
+    if not same or depth > own_depth or known.wnids != tuple(wnids):
+        raise CheckpointError(f"{name} is a classifier of another shape or of other classes: start from none.")
     for child, own in module.named_children():
         if child != "blocks":
             own.load_state_dict(getattr(network, child).state_dict())
     for number, block in enumerate(module.blocks):
-        stage, place = divmod(number, module.depth)
-        if place < network.depth:
-            block.load_state_dict(network.blocks[stage * network.depth + place].state_dict())
+        stage, place = divmod(number, own_depth)
+        if place < depth:
+            block.load_state_dict(network.blocks[stage * depth + place].state_dict())
         else:
             nn.init.zeros_(cast(Residual, block).conv2.weight)

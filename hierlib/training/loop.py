@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import HierlibError
 from ..files import write_json
@@ -174,6 +174,11 @@ def _trim(log: Path, step: int) -> None:
         if row["step"] <= step:
             kept.append(line)
     log.write_text("".join(line + "\n" for line in kept))
+
+
+def read_back(log: dict[str, Tensor]) -> dict[str, float]:
+    """Numbers of an update, as ``Task.update`` returns them: a GPU is waited for once."""
+    return dict(zip(log, torch.stack([each.detach() for each in log.values()]).tolist(), strict=True))
 
 
 def one_cycle(step: int, steps: int, warm: float = 0.05, floor: float = 0.01) -> float:

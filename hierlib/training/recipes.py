@@ -24,10 +24,6 @@ RECIPES = {
                      lam=(1e-4, 1e-3, 2e-2), gamma=(0.1, 0.15, 0.3), level_weight=BALANCED, jitter=0.08,
                      features="mobilenet_edgetpu_1.0@96", feature_weight=(0.4, 0.8, 2.0),
                      large="imagenette-woof-224-train"),
-    "tiny64-gpu": Recipe("tiny64-gpu", TINY, "tiny-imagenet-train", "tiny-clip", "tiny", steps=10000, batch_size=128,
-                          learning_rate=1.5e-3, lam=(1e-4, 1e-3, 2e-2), gamma=(0.1, 0.15, 0.3), level_weight=BALANCED,
-                          jitter=0.08, features="mobilenet_edgetpu_1.0@96", feature_weight=(0.4, 0.8, 2.0),
-                          large="imagenette-woof-224-train", bf16=True, recorded=True, fast_layout=True),
     "tiny64-control": Recipe("tiny64-control", TINY, "tiny-imagenet-train", "tiny-clip", "", steps=4000,
                              learning_rate=5e-4, gamma=(0.0, 0.0, 0.0), level_weight=BALANCED,
                              large="imagenette-woof-224-train", large_every=8),
@@ -45,6 +41,11 @@ RECIPES = {
                     size=256, batch_size=8, learning_rate=1e-4, one_level_a_step=False, cut_share=0.0, clip=1.0,
                     bf16=True, recorded=True, fast_layout=True),
 }  # fmt: skip
+
+RECIPES["tiny64-gpu"] = replace(
+    RECIPES["tiny64"], name="tiny64-gpu", batch_size=128, learning_rate=1.5e-3,
+    bf16=True, recorded=True, fast_layout=True,
+)  # fmt: skip
 
 RECIPES |= {  # the peers' backbones (baselines): as many updates as `tiny` on the same pictures, one lambda, no cuts
     f"{name}64{suffix}": replace(

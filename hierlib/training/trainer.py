@@ -24,7 +24,7 @@ from .data import Batches, from_disk, identity, reader, training_set
 from .distributed import Group, join, leave
 from .features import Features
 from .feed import Feed
-from .loop import one_cycle, run
+from .loop import one_cycle, read_back, run
 from .loss import LevelLoss
 from .mixed import TrainingView, hold_at_zero, prepare
 from .recipe import Recipe
@@ -107,7 +107,7 @@ class CodecTask:
         self.recorder("auxiliary", self._learn_quantiles, self.quantiles)
         auxiliary.step()
         self.average.update_parameters(self.trained)
-        return dict(zip(log, torch.stack(list(log.values())).tolist(), strict=True))  # one wait for the GPU
+        return read_back(log)
 
     def _learn(self, step: int, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Gradients of one part of a batch; returns its log."""
