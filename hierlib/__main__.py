@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="change the recipe; repeatable"
     )
-    train.add_argument("--workers", type=count, metavar="N", help="processes that decode pictures ahead (8 with CUDA)")
+    train.add_argument("--workers", type=count, metavar="N", help="processes that decode ahead (with CUDA up to 8)")
     train.add_argument("--fresh", action="store_true", help="begin anew even if the folder holds a checkpoint")
 
     evaluate = _command(known, "evaluate", commands.evaluate, "cut real files at byte budgets and measure what is left")

@@ -17,7 +17,7 @@ from hierlib.errors import DataError
 from hierlib.images.packs import PictureSet, open_pack
 from hierlib.training.augment import flip
 from hierlib.training.data import Batches, even_subset, from_disk, in_memory, reader, training_set
-from hierlib.training.feed import Feed
+from hierlib.training.feed import Feed, workers_for
 from hierlib.training.start import codec_recipe
 from hierlib.training.trainer import CodecTask, train
 
@@ -113,12 +113,20 @@ def batches(pictures: PictureSet, parts: int = 2) -> Batches:
     return Batches(from_disk(pictures, 64), pictures.labels, 4, seed=3, augment=flip, parts=parts)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # where there are fewer processors
 def test_workers_hand_out_what_one_process_would_draw_and_from_any_step(image_folder: Path) -> None:
     drawn = batches(open_pack("imagenet/train"))
     alone, ahead = (Feed(drawn.batch, 6, [0, 1], workers) for workers in (0, 2))
     for step, part in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (5, 1), (3, 1), (4, 0)]:  # the end jumps, as a resume
         for one, other in zip(alone(step, part), ahead(step, part), strict=True):
             assert torch.equal(one, other)
+
+
+def test_as_many_workers_as_asked_for_or_as_a_gpu_needs_and_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [workers_for("cuda", 3), workers_for("cpu", 3), workers_for("cpu", None)] == [3, 3, 0]
+    for processors, workers in ((3, 3), (64, 8)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, n=processors: set(range(n)), raising=False)
+        assert workers_for("cuda:1", None) == workers
 
 
 def test_small_sets_are_held_in_memory_and_others_read_as_needed(image_folder: Path) -> None:
@@ -132,6 +140,7 @@ def test_small_sets_are_held_in_memory_and_others_read_as_needed(image_folder: P
         Batches(reader(pictures, 64), pictures.labels, 20)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # where there are fewer processors
 def test_the_recipe_of_the_paper_starts_on_a_small_stand_in(image_folder: Path, tmp_path: Path) -> None:
     """The full network, all levels a step, an ImageFolder, the 1000-class hierarchy; but no download of ResNet-50."""
     paper = replace(

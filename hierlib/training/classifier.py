@@ -18,7 +18,7 @@ from ..images.packs import PictureSet
 from .augment import blur_some, crop_and_resize, flip, flip_and_shift
 from .data import Batches, in_memory, training_set
 from .derived import decoded_pictures, teacher_logits
-from .feed import Feed
+from .feed import Feed, workers_for
 from .loop import one_cycle, read_back, run
 from .recipe import as_json
 
@@ -162,7 +162,7 @@ def train_classifier(
     device, workers: as ``trainer.train`` has them.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    workers = (8 if device == "cuda" else 0) if workers is None else workers
+    workers = workers_for(device, workers)
     pictures = training_set(recipe.pictures, recipe.seed)
     task = ClassifierTask(recipe, pictures, folder, device, workers)
     about = as_json(recipe) | {"start_from": _origin(recipe.start_from)}

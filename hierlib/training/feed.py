@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import torch
@@ -10,6 +11,19 @@ from torch import Tensor
 from .interrupt import deaf
 
 Drawn = tuple[Tensor, Tensor]  # pictures and their labels
+WORKERS = 8  # for a GPU, where there are as many processors
+
+
+def workers_for(device: torch.device | str, asked: int | None) -> int:
+    """How many processes make batches ahead: as asked; if None, none without CUDA, and with it one a processor, up to
+    ``WORKERS``.
+    """
+    if asked is not None:
+        return asked
+    if torch.device(device).type != "cuda":
+        return 0
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(WORKERS, usable)
 
 
 class Feed:

@@ -23,7 +23,7 @@ from .augment import flip
 from .data import Batches, from_disk, identity, reader, training_set
 from .distributed import Group, join, leave
 from .features import Features
-from .feed import Feed
+from .feed import Feed, workers_for
 from .loop import one_cycle, read_back, run
 from .loss import LevelLoss
 from .mixed import TrainingView, hold_at_zero, prepare
@@ -241,14 +241,14 @@ def train(
     """Train as ``recipe`` says; returns the path of the weights, ``folder/codec.safetensors``.
 
     resume: go on from the folder's last checkpoint if there is one (made by the same recipe). start_from: name or
-    path of weights to begin from. device: CUDA if there is one, if None. workers: processes that make batches ahead;
-    8 with CUDA and none without, if None; they change nothing but the speed. make: the task, a peer has its own.
+    path of weights to begin from. device: CUDA if there is one, if None. workers: processes that make batches ahead
+    (``feed.workers_for`` if None); they change nothing but the speed. make: the task, a peer has its own.
     Under torchrun every process calls this.
     Raises DataError for missing pictures, CheckpointError for weights of another shape, TrainingError when a number is
     not finite.
     """
     folder, group = Path(folder), join(device)
-    workers = (8 if group.device.startswith("cuda") else 0) if workers is None else workers
+    workers = workers_for(group.device, workers)
     try:
         task = make(recipe, training_set(recipe.pictures, recipe.seed, recipe.listing), group, workers)
         origin = task.begin_from(start_from) if start_from else ""
