@@ -37,6 +37,12 @@ from .recipe import Recipe, changed, from_json
 # All that leads from y to the loss is kept for the gradient: 3 to 7 kB a pixel with the networks of `tiny`.
 LARGEST_PIXELS, TOGETHER_PIXELS = 1 << 20, 1 << 18  # of a picture; of several that are searched for together
 
+# What a search minds beside the recipe of the weights: `photo` was trained by answers alone, which search out what one
+# classifier wants; with its feature maps kept, another one sees as much of it (data/checkpoints).
+BESIDE: dict[str, tuple[str, ...]] = {
+    "photo": ("features=mobilenet_edgetpu_1.0@160", "feature_weight=(0.6,1.2,2.4)"),
+}
+
 
 @dataclass(frozen=True)
 class Search:
@@ -187,7 +193,8 @@ class _CroppedView(TrainingView):
 def load(
     name: str | Path = "tiny", search: Search | None = None, changes: Sequence[str] = (), device: str = "cpu"
 ) -> RefiningCodec:
-    """A codec of ours that searches while it encodes, under the recipe that its weights were trained by.
+    """A codec of ours that searches while it encodes, under the recipe that its weights were trained by, and what else
+    a search by them minds (``BESIDE``).
 
     name: as ``hierlib.load`` takes it. changes: ``field=value`` of that recipe, as ``train --set`` takes them:
     ``features=`` to ask a classifier for nothing but its answers.
@@ -199,6 +206,7 @@ def load(
     _, about = weights.read(weights.locate(name))
     if "recipe" not in about:
         raise CheckpointError(f"{name} does not say by which recipe it was trained: its loss cannot be gone on with.")
+    recipe = changed(from_json(about["recipe"]), [*BESIDE.get(codec.name, ()), *changes])
     codec.name += REFINED
-    codec.looks_for(changed(from_json(about["recipe"]), list(changes)), search or Search())
+    codec.looks_for(recipe, search or Search())
     return codec
