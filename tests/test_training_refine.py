@@ -114,6 +114,15 @@ def test_its_mistakes_are_told(pictures, monkeypatch):
         refine.load("tiny")
 
 
+def test_what_a_search_minds_beside_the_recipe_and_what_it_is_told_instead(monkeypatch):
+    monkeypatch.setitem(refine.BESIDE, "tiny", ("features=tiny", "feature_weight=(1.0,2.0,3.0)"))
+    said = refine.load("tiny").search
+    assert (said["features"], said["feature_weight"], said["gamma"]) == ("tiny", (1.0, 2.0, 3.0), (0.1, 0.15, 0.3))
+    told = refine.load("tiny", changes=["features=", "feature_weight=(0.5,0.5,0.5)"]).search
+    assert (told["features"], told["feature_weight"]) == ("", (0.5, 0.5, 0.5))
+    assert refine.load("photo", changes=ALONE).search["feature_weight"] == (0.6, 1.2, 2.4)
+
+
 def test_weights_that_do_not_say_their_recipe_are_refused(tmp_path):
     from hierlib.codec.trainable import TrainableCodec
 
