@@ -67,7 +67,7 @@ EXPECT = {
     "task loss.",
     "tiny64": "Seen: 52 minutes on one of two busy cores, 3.2 GB, from tiny64-rd: K=10 at 64 / 128 / 512 bytes 62 / "
     "80 / 92 % of the classifier's accuracy on originals; 18.6 / 20.4 / 23.8 dB. With gamma=(0.0,0.0,0.0) and "
-    "features=, in 34 minutes: tiny-plain. Going on from tiny for 16,500 updates at 6e-4, in 85 minutes: tiny-long.",
+    "features=, in 34 minutes: tiny-plain. Going on from tiny for 25,000 updates, in two hours: tiny-long.",
     "tiny64-gpu": "Not run to its end: tiny64 with eight times the pictures an update, for a GPU. Seen on an H200: 42 "
     "updates a second alone (10 if they are not recorded), 32 beside two other runs; 1.8 GB of its memory.",
     "tiny64-control": "Not run to its end: tiny64-transfer without the task loss; hours on a core.",
