@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hierlib.training import board
+from hierlib.training import board, metrics
 from hierlib.training.board import Board
 
 
@@ -62,6 +62,14 @@ def test_a_run_that_goes_on_is_followed_and_one_that_was_resumed_written_anew(tm
     assert [step for step, _, _ in curves(tmp_path)["bytes_z"]] == [10, 20, 25]
     assert not any(file.exists() for file in files)
     boards[tmp_path].close()
+
+
+def test_a_log_is_read_without_the_line_that_is_being_written(tmp_path):
+    path = tmp_path / metrics.NAME
+    assert metrics.logged(path) == []
+    lines = log(tmp_path, range(10, 40, 10))
+    path.write_text("".join(lines)[:-5])
+    assert metrics.logged(path) == [json.loads(line) for line in lines[:2]]
 
 
 def test_its_mistakes_are_told(tmp_path, monkeypatch, capsys):

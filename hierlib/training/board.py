@@ -8,7 +8,6 @@ Training writes ``metrics.jsonl`` and knows nothing of this, whatever network is
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, HierlibError, refuse
+from . import metrics
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -50,8 +50,8 @@ class Board:
 
         A run that was resumed may have taken lines back that were written here already: then all are written anew.
         """
-        log = self.run / "metrics.jsonl"
-        rows = _lines(log)
+        log = self.run / metrics.NAME
+        rows = metrics.logged(log)
         if self._writer is None or rows[: len(self._written)] != self._written:
             self.close()
             shutil.rmtree(self.run / FOLDER, ignore_errors=True)
@@ -82,12 +82,6 @@ def tag(key: str) -> str:
     return re.sub(r"_(\d+)$", r"/level \1", key)
 
 
-def _lines(log: Path) -> list[dict[str, float]]:
-    """The whole lines; the last may be half written at this moment."""
-    text = log.read_text()
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-
 def _took(rows: list[dict[str, float]]) -> list[float]:
     """Seconds of training between each line and the one before; the log counts them from each resume."""
     seconds = [row["seconds"] for row in rows]
@@ -96,7 +90,7 @@ def _took(rows: list[dict[str, float]]) -> list[float]:
 
 def write(folder: Path, boards: dict[Path, Board]) -> dict[Path, int]:
     """Bring the files of every run under ``folder`` up to date: how many lines each has. ``boards`` keeps them open."""
-    found = sorted(log.parent for log in folder.rglob("metrics.jsonl"))
+    found = sorted(log.parent for log in folder.rglob(metrics.NAME))
     boards.update({run: Board(run) for run in found if run not in boards})
     return {run: boards[run].update() for run in found}
 
@@ -112,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         written = write(arguments.runs, boards)
         if not written and not arguments.follow:
-            raise DataError(f"No metrics.jsonl lies under {arguments.runs}: name the folder of a run, or of several.")
+            raise DataError(f"No {metrics.NAME} lies under {arguments.runs}: name the folder of a run, or of several.")
         for run, lines in written.items():
             print(f"{run / FOLDER}: {lines:,} lines")
         while arguments.follow:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import HierlibError
 from ..files import write_json
-from . import checkpoint
+from . import checkpoint, metrics
 from .distributed import Group
 from .interrupt import between_updates
 from .recipe import defaults
@@ -75,7 +75,7 @@ def run(
     """
     from tqdm.auto import tqdm
 
-    path, log = folder / "checkpoint.safetensors", folder / "metrics.jsonl"
+    path, log = folder / "checkpoint.safetensors", folder / metrics.NAME
     first = _begin(task, folder, path, about, resume, group)
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
@@ -131,7 +131,7 @@ def _begin(task: Task, folder: Path, path: Path, about: dict, resume: bool, grou
         checkpoint.clean(path)
         first = load()
         write_json(folder / "about.json", about)
-        _trim(folder / "metrics.jsonl", first)
+        _trim(folder / metrics.NAME, first)
     group.wait()
     return first if group.leads else load()
 
@@ -165,15 +165,8 @@ def _trim(log: Path, step: int) -> None:
     """Drop the lines that a resumed run will write again, and one that was cut short when the last run was killed."""
     if not log.exists():
         return
-    kept = []
-    for line in log.read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if row["step"] <= step:
-            kept.append(line)
-    log.write_text("".join(line + "\n" for line in kept))
+    kept = [row for row in metrics.logged(log) if row["step"] <= step]
+    log.write_text("".join(json.dumps(row) + "\n" for row in kept))
 
 
 def read_back(log: dict[str, Tensor]) -> dict[str, float]:

@@ -8,7 +8,6 @@ rates (``baselines.apart``) are left out: senders.py has them.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from ..baselines import apart
 from ..errors import DataError
+from ..training.metrics import logged
 from .palette import CODECS, DASHES, FAINT, MARKERS, PAPER, level_colour
 from .sheet import save, sheet, styled
 
@@ -156,7 +156,7 @@ def training_curves(metrics: str | Path, columns: int = 3) -> Figure:
     metrics: a ``metrics.jsonl``. Raises DataError where there is none, or nothing in it.
     """
     path = Path(metrics)
-    rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()] if path.is_file() else []
+    rows = logged(path)
     if not rows:
         raise DataError(f"{path} holds no line of training: train first, or name the metrics.jsonl of a run.")
     panels: dict[str, list[str]] = {}
