@@ -27,7 +27,8 @@ class Recipe:
     (gradient accumulation; processes of torchrun share them out), each with a randomness of its own.
     lam: weight of the squared error on the 255 scale, per level (Eq. 2). gamma: price of one nat of cross-entropy in
     bits per pixel, per level: at 64x64 a gamma of 0.1 pays 410 bits for a nat. level_weight: weight of each level's
-    whole term; the gradients of the coarse levels are small, and a little Adam step must not drown them.
+    whole term; the gradients of the coarse levels are small, and a little Adam step must not drown them. With one level
+    a step a ``clip`` below all gradients makes the levels equal, whatever their weights (``gradient_1`` of the log).
     count: what BPP_k of Eq. 2 counts: "prefix" (z and blocks 1 .. k, so that over three levels z and block 1 are paid
     three times) or "block" (each once). rate: of "noisy" values, as CompressAI, or of "rounded" ones, as sent.
     task_from: share of the run after which the cross-entropy joins (first learn pictures, then what they show).

@@ -37,8 +37,8 @@ from .recipe import Recipe, changed, from_json
 # All that leads from y to the loss is kept for the gradient: 3 to 7 kB a pixel with the networks of `tiny`.
 LARGEST_PIXELS, TOGETHER_PIXELS = 1 << 20, 1 << 18  # of a picture; of several that are searched for together
 
-# What a search minds beside the recipe of the weights. `photo` was trained by one classifier's answers alone, and a
-# search by them finds what that one wants to see: with its feature maps kept too, others see more of it.
+# What a search minds beside the recipe of the weights. Answers of the one classifier find what that one wants to see:
+# with more of its feature maps kept than `photo` kept in its training, others see more of it.
 BESIDE: dict[str, tuple[str, ...]] = {
     "photo": ("features=mobilenet_edgetpu_1.0@160", "feature_weight=(0.6,1.2,2.4)"),
 }
