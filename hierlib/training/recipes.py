@@ -71,7 +71,7 @@ EXPECT = {
     "task loss.",
     "tiny64": "Seen: 52 minutes on one of two busy cores, 3.2 GB, from tiny64-rd: K=10 at 64 / 128 / 512 bytes 62 / "
     "80 / 92 % of the classifier's accuracy on originals; 18.6 / 20.4 / 23.8 dB. With gamma=(0.0,0.0,0.0) and "
-    "features=, in 34 minutes: tiny-plain. Going on from tiny for 25,000 updates, in two hours: tiny-long.",
+    "features=, in 34 minutes: tiny-plain. Going on from tiny for 25,000 updates, then by tiny64-gpu: tiny-long.",
     "tiny64-gpu": "tiny64 with eight times the pictures an update, for a GPU. Seen: 11,450 steps in 525 seconds on an "
     "H100 that three other runs shared; from earlier weights of tiny-long they made tiny-long. On an H200 42 updates a "
     "second alone (10 if they are not recorded); 1.8 GB of its memory.",
