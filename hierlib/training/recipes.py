@@ -86,7 +86,7 @@ EXPECT = {
     "plonq64-rd": "The distortion-only regime, from plonq64-start: PLONQ as published, on our backbone.",
     "plonq64": "The task loss of the finest level of tiny64, from plonq64-start.",
     "photo192": "Seen: 275 seconds on an H100 that eleven other runs shared, 10 steps a second; on a busy core a step "
-    "takes 2.7 s. It made what photo192-gpu made better.",
+    "takes 2.7 s. It made the `photo` before this one.",
     "photo192-gpu": "Seen: 7,200 steps in 438 seconds on an H100 that three other runs shared. From tiny-long it made "
     "`photo`: data/results. With level_weight=(100.0,10.0,1.0), clip=5000.0 and lam=(1e-4,1e-3,1.4e-2): photo-early.",
     "photo224": "Not run but for two steps: 100 times tiny64's work, for a GPU; memory and result not measured.",
