@@ -1,13 +1,12 @@
 """The weights that travel with the project say who they are, and the cards are of these very files."""
 
-import hashlib
 import json
 from pathlib import Path
 
 import pytest
 from safetensors import safe_open
 
-from hierlib.files import shipped
+from hierlib.files import digest, shipped
 
 FILES = sorted(shipped("checkpoints").glob("*.safetensors"))
 
@@ -21,4 +20,4 @@ def test_a_file_has_the_name_that_it_gives_itself(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_card_is_of_this_file(path: Path) -> None:
     card = shipped("checkpoints", "README.md").read_text(encoding="utf-8")
-    assert hashlib.sha256(path.read_bytes()).hexdigest()[:16] in card
+    assert digest(path) in card

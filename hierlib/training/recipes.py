@@ -87,8 +87,9 @@ EXPECT = {
     "plonq64": "The task loss of the finest level of tiny64, from plonq64-start.",
     "photo192": "Seen: 275 seconds on an H100 that eleven other runs shared, 10 steps a second; on a busy core a step "
     "takes 2.7 s. It made the `photo` before this one.",
-    "photo192-gpu": "Seen: 7,200 steps in 438 seconds on an H100 that three other runs shared. From tiny-long it made "
-    "`photo`: data/results. With level_weight=(100.0,10.0,1.0), clip=5000.0 and lam=(1e-4,1e-3,1.4e-2): photo-early.",
+    "photo192-gpu": "Seen: 7,200 steps in 438 seconds on an H100 that three other runs shared. From earlier weights of "
+    "tiny-long it made `photo`: data/results. With level_weight=(100.0,10.0,1.0), clip=5000.0, "
+    "lam=(1e-4,1e-3,1.4e-2) and feature_weight=(0.2,0.4,1.0): photo-early.",
     "photo224": "Not run but for two steps: 100 times tiny64's work, for a GPU; memory and result not measured.",
     "paper": "Not run here: 1,000,000 updates of 8 pictures 256x256 (80 of each class for 100 epochs), three passes of "
     "the classifier each, for days on a GPU; memory is not measured. The paper's result is its Figs. 4 and 5.",
