@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ..codec.config import MICRO, PAPER, TINY
 from .recipe import Recipe
@@ -12,6 +13,8 @@ PHOTO = replace(  # 5.2 M parameters, 21 MB: between TINY's 1.9 M and PAPER's 25
     TINY, blocks=(76, 134, 192), N=(64, 112, 160), N_hyper=64, depths=(1, 2, 4, 1, 1), heads=(4, 8, 8, 4, 4),
     entropy_hidden=(480, 384), delta_dim=64,
 )  # fmt: skip
+
+ON_GPU: dict[str, Any] = {"bf16": True, "recorded": True, "fast_layout": True}  # how what is meant for one computes
 
 ONE_BLOCK = replace(TINY, blocks=(160,))  # mu and sigma from z alone, as the hyperprior codecs of other papers have it
 
@@ -36,19 +39,18 @@ RECIPES = {
                        level_weight=BALANCED, classes="all", target="clean", label_smoothing=0.0, jitter=0.08),
     "photo224": Recipe("photo224", PHOTO, "imagenette-woof-224-train", "imagenet-clip", "mobilenet_edgetpu_1.0",
                        steps=100_000, size=192, batch_size=16, learning_rate=5e-4, gamma=(0.05, 0.1, 0.2),
-                       level_weight=BALANCED, target="clean", bf16=True, recorded=True, fast_layout=True),
+                       level_weight=BALANCED, target="clean", **ON_GPU),
     "paper": Recipe("paper", PAPER, "imagenet/train:80", "imagenet-clip", "torchvision/resnet50", steps=1_000_000,
                     size=256, batch_size=8, learning_rate=1e-4, one_level_a_step=False, cut_share=0.0, clip=1.0,
-                    bf16=True, recorded=True, fast_layout=True),
+                    **ON_GPU),
 }  # fmt: skip
 
 RECIPES["tiny64-gpu"] = replace(
-    RECIPES["tiny64"], name="tiny64-gpu", batch_size=128, learning_rate=1.5e-3,
-    bf16=True, recorded=True, fast_layout=True,
+    RECIPES["tiny64"], name="tiny64-gpu", batch_size=128, learning_rate=1.5e-3, **ON_GPU,
 )  # fmt: skip
 RECIPES["photo192-gpu"] = replace(
     RECIPES["photo192"], name="photo192-gpu", steps=7200, batch_size=16, learning_rate=5e-4,
-    features="mobilenet_edgetpu_1.0@160", feature_weight=(0.1, 0.4, 1.0), bf16=True, recorded=True, fast_layout=True,
+    features="mobilenet_edgetpu_1.0@160", feature_weight=(0.1, 0.4, 1.0), **ON_GPU,
 )  # fmt: skip
 
 RECIPES |= {  # the peers' backbones (baselines): as many updates as `tiny` on the same pictures, one lambda, no cuts
