@@ -1,9 +1,8 @@
-"""An encoder that searches: what it draws and counts, by formula; what it writes, by the plain codec's decoder."""
+"""An encoder that searches: what it writes, by the plain codec's decoder."""
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +10,7 @@ import hierlib
 from hierlib.errors import CheckpointError, DataError, PictureError, RecipeError
 from hierlib.images.pictures import demonstration
 from hierlib.training import refine
-from hierlib.training.refine import Search, gaussian_bits
+from hierlib.training.refine import Search
 
 ALONE = ["features=", "gamma=(0.0,0.0,0.0)"]  # for the picture alone
 ASKED = ["features=", "gamma=(1.0,1.0,1.0)"]  # and the classifier that ships
@@ -25,34 +24,6 @@ def pictures() -> torch.Tensor:
 @pytest.fixture(scope="module")
 def plain():
     return hierlib.load("tiny")
-
-
-def test_bits_are_compressais_and_a_far_value_is_pulled_back():
-    from compressai.entropy_models import GaussianConditional
-
-    q = torch.arange(-4.0, 5.0).repeat(3, 1)
-    log_sigma = torch.tensor([0.2, 1.0, 20.0]).log()[:, None].expand_as(q)
-    gaussian = GaussianConditional(None)
-    likelihood = gaussian._likelihood(q, log_sigma.exp())
-    near = likelihood > 1e-5  # further out CompressAI's, in float32, is rough
-    assert near.sum() > 15
-    assert gaussian_bits(q.double(), log_sigma.double())[near] == pytest.approx(-likelihood.log2()[near], rel=1e-2)
-    far = torch.tensor(30.0, dtype=torch.float64, requires_grad=True)
-    bits = gaussian_bits(far, torch.tensor(0.0, dtype=torch.float64))
-    (slope,) = torch.autograd.grad(bits, far)
-    assert bits.item() == pytest.approx(29.5**2 / 2 / math.log(2), rel=0.02)  # Gaussian tail
-    assert slope.item() == pytest.approx(29.5 / math.log(2), rel=0.01)
-
-
-def test_draws_go_up_as_often_as_the_temperature_says():
-    torch.manual_seed(0)
-    for above, temperature in ((0.3, 0.5), (0.6, 0.5), (0.6, 0.1)):
-        drawn = refine._drawn(torch.full((40_000,), above, dtype=torch.float64), temperature)
-        odds = math.exp((math.atanh(above) - math.atanh(1 - above)) / temperature)
-        assert (drawn > 0.5).double().mean().item() == pytest.approx(odds / (1 + odds), abs=0.01)
-        assert ((drawn > 0) & (drawn < 1)).float().mean() > 0.5  # soft: it has a gradient
-    cold = refine._drawn(torch.full((1_000,), 0.6, dtype=torch.float64), 0.01)
-    assert cold.min() > 0.99
 
 
 def test_streams_are_the_plain_codecs_and_the_same_each_time(pictures, plain):
@@ -72,6 +43,18 @@ def test_streams_are_the_plain_codecs_and_the_same_each_time(pictures, plain):
     assert plain.decode(stream[:60]).symbols > 0
     assert codec.encode(odd, 60) == stream[:60]
     assert torch.equal(codec.decode(stream).image, whole.image)
+
+
+def test_z_is_searched_for_too_unless_told_not_to(pictures, plain):
+    def symbols_of_z(codec) -> list[list[int]]:
+        with torch.no_grad():
+            return [codec.hyper_values(each[None]).tolist() for each in codec.latents(pictures)[1]]
+
+    z = symbols_of_z(plain)
+    assert symbols_of_z(refine.load("tiny", Search(steps=12, hyper_rate=0.0), ALONE)) == z
+    moved = np.array(symbols_of_z(refine.load("tiny", Search(steps=12, hyper_rate=0.2), ALONE))) - z
+    assert 0 < np.abs(moved).max() <= 3
+    assert (moved == 0).mean() > 0.5
 
 
 def price(codec, plain, pictures) -> float:

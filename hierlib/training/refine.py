@@ -1,10 +1,10 @@
-"""An encoder that searches: the y of one picture is trained for a while before it is written.
+"""An encoder that searches: y and z of one picture are trained for a while before they are written.
 
-g_a answers at once, with what suits the average picture. Here the loss of the codec's own recipe goes on over a single
-picture, with y in place of the weights (Campos et al. 2019): file, decoder and fingerprint stay what they are, only
-encoding takes longer. Each symbol is drawn between its two nearest integers, ever more surely (stochastic Gumbel
-annealing, Yang et al. 2020). An encoder knows no label: what the classifier says of the picture before coding is the
-target.
+g_a and h_a answer at once, with what suits the average picture. Here the loss of the codec's own recipe goes on over a
+single picture, with y and z in place of the weights (Campos et al. 2019): file, decoder and fingerprint stay what they
+are, only encoding takes longer. Each symbol is drawn between its two nearest integers, ever more surely (stochastic
+Gumbel annealing, Yang et al. 2020; ``draws``). An encoder knows no label: what the classifier says of the picture
+before coding is the target.
 
 codec = refine.load("tiny")
 stream = codec.encode(image)             # hierlib.load("tiny") decodes it, and any prefix of it
@@ -12,7 +12,6 @@ stream = codec.encode(image)             # hierlib.load("tiny") decodes it, and 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,11 +23,10 @@ from torch import Tensor
 from .. import classifiers, hierarchy
 from ..baselines import REFINED
 from ..codec import weights
-from ..codec.likelihood import MAX_LOG_SIGMA
 from ..codec.model import HierCodec
 from ..codec.network import HierNetwork
-from ..codec.tables import LOG_SIGMA_MIN
 from ..errors import CheckpointError, DataError, PictureError
+from .draws import DrawingCoder, HyperDraws
 from .features import Features
 from .loss import LevelLoss
 from .mixed import TrainingView
@@ -48,7 +46,8 @@ BESIDE: dict[str, tuple[str, ...]] = {
 class Search:
     """How long and how boldly y is searched for.
 
-    steps: updates, of one level each, by turns. rate: of Adam, in quantisation steps; it falls over the second half.
+    steps: updates, of one level each, by turns. rate, hyper_rate: of Adam, for y and for z, in quantisation steps; they
+    fall over the second half; with a hyper_rate of 0 z is what h_a makes of g_a's y.
     temperature: of the draws, at the first update and at the last. answers: how many times the recipe's gamma a nat
     costs. cut_every: of each level every so many-th update is without a cut inside the block. seed: of the draws; the
     same picture gives the same bytes on the same machine.
@@ -56,6 +55,7 @@ class Search:
 
     steps: int = 60
     rate: float = 0.03
+    hyper_rate: float = 0.03
     temperature: tuple[float, float] = (0.5, 0.1)
     answers: float = 2.0
     cut_every: int = 4
@@ -63,7 +63,7 @@ class Search:
 
 
 class RefiningCodec(HierCodec):
-    """Encodes with a search for y; all else is the codec whose weights it has. ``load`` makes one."""
+    """Encodes with a search for y and z; all else is the codec whose weights it has. ``load`` makes one."""
 
     together = True  # several of one size are encoded much quicker than one by one
     search: dict[str, Any]  # plain, so that results say it
@@ -90,7 +90,7 @@ class RefiningCodec(HierCodec):
         self._uncut = LevelLoss(replace(loss, cut_share=0.0), table, judges)
 
     def latents(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures (B, 3, H, W) in [0, 1] -> y, searched for, and z, as the network gives it.
+        """Pictures (B, 3, H, W) in [0, 1] -> y and z, searched for.
 
         Raises PictureError for pictures of more than 2^20 pixels.
         """
@@ -107,14 +107,11 @@ class RefiningCodec(HierCodec):
     def _latents(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Of pictures that are searched for together."""
         y, z = super().latents(images)
-        values = [self.hyper_values(each[None]) for each in z]
-        z_hat = torch.cat([self.z_hat(each, *z.shape[2:]) for each in values])
-        bits_z = [self.z_tables.ideal_bits(each, self.hyper_rows(*z.shape[2:])) for each in values]
         with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng():
             torch.manual_seed(self._search.seed)
-            return self._searched(images.clone(), y.clone(), z_hat.clone(), y.new_tensor(bits_z)), z
+            return self._searched(images.clone(), y.clone(), z.clone())
 
-    def _searched(self, images: Tensor, y: Tensor, z_hat: Tensor, bits_z: Tensor) -> Tensor:
+    def _searched(self, images: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         s, view = self._search, _CroppedView(self.network, *images.shape[2:])
         judge = self._loss.judges[0] if self._loss.judges else None
         labels, clean = torch.zeros(len(images), dtype=torch.long), None
@@ -122,14 +119,18 @@ class RefiningCodec(HierCodec):
             with torch.no_grad():
                 clean = judge(images)
             labels = clean.argmax(1)
-        y = y.detach().requires_grad_()
-        adam = torch.optim.Adam([y], s.rate)
+        y, hyper = y.detach().requires_grad_(), HyperDraws(z, self.medians, self.z_tables)
+        searched = [(y, s.rate), *([(hyper.centred, s.hyper_rate)] if s.hyper_rate else [])]
+        adam = torch.optim.Adam([{"params": [values]} for values, _ in searched])
         for step in range(s.steps):
             done = step / s.steps
-            adam.param_groups[0]["lr"] = s.rate * min(1.0, 2 * (1 - done))
+            for group, (_, rate) in zip(adam.param_groups, searched, strict=True):
+                group["lr"] = rate * min(1.0, 2 * (1 - done))
             hot, cold = s.temperature
+            temperature = hot * (cold / hot) ** done
             turn, level = divmod(step, self.levels)
-            coder = DrawingCoder(y, self.slices, hot * (cold / hot) ** done)
+            z_hat, bits_z = hyper.draw(temperature if s.hyper_rate else 0.0)
+            coder = DrawingCoder(y, self.slices, temperature)
             self.network.entropy.walk(z_hat, coder, level + 1)
             loss = self._uncut if turn % s.cut_every == s.cut_every - 1 else self._loss
             walked = {"blocks": coder.blocks, "bits_z": bits_z}
@@ -137,46 +138,10 @@ class RefiningCodec(HierCodec):
             adam.zero_grad()
             (loss.total(terms, level) * len(images)).backward()  # the sum over pictures, however many
             adam.step()
-        return y.detach()
+        return y.detach(), hyper.z if s.hyper_rate else z
 
 
 _SAID = ("lam", "gamma", "level_weight", "classifier", "features", "feature_weight", "jitter")
-
-
-class DrawingCoder:
-    """The fourth coder of the walk: symbols drawn between their two nearest integers, softly, and what they cost."""
-
-    def __init__(self, y: Tensor, slices: Sequence[tuple[int, int]], temperature: float):
-        self.y, self.slices, self.temperature = y, slices, temperature
-        self.blocks: list[dict[str, Tensor]] = []
-
-    def code_block(self, block: int, log_sigma: Tensor, mu: Tensor) -> Tensor:
-        low, high = self.slices[block]
-        away = self.y[:, low:high].to(mu.dtype) - mu
-        below = away.detach().floor()
-        q = below + _drawn((away - below).clamp(1e-4, 1 - 1e-4), self.temperature)
-        bits = gaussian_bits(q, log_sigma)
-        part = {"y_hat": q + mu, "mu": mu, "log_sigma": log_sigma, "bits": bits}
-        self.blocks.append({name: value.float() for name, value in part.items()})  # what g_s and the loss compute with
-        return part["y_hat"]
-
-
-def _drawn(above: Tensor, temperature: float) -> Tensor:
-    """How far above the lower integer, in (0, 1) -> nearly 0 or nearly 1: a relaxed draw, likelier the nearer one."""
-    gumbel = -torch.log(-torch.log(torch.rand(2, *above.shape, device=above.device).clamp(1e-6, 1 - 1e-6)))
-    far = torch.atanh(1 - above) - torch.atanh(above)  # logit of the upper integer over the lower, times minus 1
-    return torch.sigmoid((-far / temperature + gumbel[0] - gumbel[1]) / temperature)
-
-
-def gaussian_bits(q: Tensor, log_sigma: Tensor) -> Tensor:
-    """Bits of a value q, an integer or near one, under a Gaussian of mean 0 that is summed over unit intervals.
-
-    As CompressAI's GaussianConditional, in logarithms: a value far outside still has a gradient.
-    """
-    sigma = log_sigma.clamp(LOG_SIGMA_MIN, MAX_LOG_SIGMA).exp()
-    upper = torch.special.log_ndtr((0.5 - q.abs()) / sigma)
-    lower = torch.special.log_ndtr((-0.5 - q.abs()) / sigma)
-    return -(upper + torch.log1p(-(lower - upper).exp())) / math.log(2)
 
 
 class _CroppedView(TrainingView):
