@@ -35,9 +35,12 @@ from .recipe import Recipe, changed, from_json
 # All that leads from y to the loss is kept for the gradient: 3 to 7 kB a pixel with the networks of `tiny`.
 LARGEST_PIXELS, TOGETHER_PIXELS = 1 << 20, 1 << 18  # of a picture; of several that are searched for together
 
-# What a search minds beside the recipe of the weights. Answers of the one classifier find what that one wants to see:
-# with more of its feature maps kept than `photo` kept in its training, others see more of it.
+# What a search minds beside the recipe of the weights. In training every gradient is as long as ``clip``, so that all
+# levels count alike; here it is as it comes, and the last level's would drown the first's. Answers of the one
+# classifier find what that one wants to see: with more of its feature maps kept than `photo` kept in its training,
+# others see more of it.
 BESIDE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("tiny", "tiny-plain", "tiny-long"), ("level_weight=(30.0,3.0,1.0)",)),
     "photo": ("features=mobilenet_edgetpu_1.0@160", "feature_weight=(0.6,1.2,2.4)"),
 }
 
