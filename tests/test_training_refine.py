@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 import hierlib
+from hierlib.codec import weights
 from hierlib.errors import CheckpointError, DataError, PictureError, RecipeError
+from hierlib.evaluation import Results
+from hierlib.evaluation.measure import PLAN
+from hierlib.files import shipped
 from hierlib.images.pictures import demonstration
 from hierlib.training import refine
 from hierlib.training.refine import Search
@@ -98,12 +104,22 @@ def test_its_mistakes_are_told(pictures, monkeypatch):
 
 
 def test_what_a_search_minds_beside_the_recipe_and_what_it_is_told_instead(monkeypatch):
-    monkeypatch.setitem(refine.BESIDE, "tiny", ("features=tiny", "feature_weight=(1.0,2.0,3.0)"))
+    beside = refine.Beside(("features=tiny", "feature_weight=(1.0,2.0,3.0)"), 0.5)
+    monkeypatch.setitem(refine.BESIDE, "tiny", beside)
     said = refine.load("tiny").search
     assert (said["features"], said["feature_weight"], said["gamma"]) == ("tiny", (1.0, 2.0, 3.0), (0.1, 0.15, 0.3))
+    assert (said["hyper_rate"], refine.load("tiny", Search(hyper_rate=0.0)).search["hyper_rate"]) == (0.5, 0.0)
     told = refine.load("tiny", changes=["features=", "feature_weight=(0.5,0.5,0.5)"]).search
     assert (told["features"], told["feature_weight"]) == ("", (0.5, 0.5, 0.5))
     assert refine.load("photo", changes=ALONE).search["feature_weight"] == (0.6, 1.2, 2.4)
+
+
+def test_shipped_results_are_of_the_search_that_is_made_today():
+    for made in (each for each in PLAN if each.refined):
+        _, about = weights.read(weights.locate(made.codec))
+        today = refine.said(*refine.settled(made.codec, about["recipe"], Search()))
+        then = {"hyper_rate": 0.0, **Results.load(made.path(shipped("results"))).meta["codec"]["search"]}
+        assert then == json.loads(json.dumps(today)), made.name  # which has no tuples
 
 
 def test_weights_that_do_not_say_their_recipe_are_refused(tmp_path):

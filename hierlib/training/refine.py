@@ -35,22 +35,30 @@ from .recipe import Recipe, changed, from_json
 # All that leads from y to the loss is kept for the gradient: 3 to 7 kB a pixel with the networks of `tiny`.
 LARGEST_PIXELS, TOGETHER_PIXELS = 1 << 20, 1 << 18  # of a picture; of several that are searched for together
 
-# What a search minds beside the recipe of the weights. In training every gradient is as long as ``clip``, so that all
-# levels count alike; here it is as it comes, and the last level's would drown the first's. Answers of the one
-# classifier find what that one wants to see: with more of its feature maps kept than `photo` kept in its training,
-# others see more of it.
-BESIDE: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("tiny", "tiny-plain", "tiny-long"), ("level_weight=(30.0,3.0,1.0)",)),
-    "photo": ("features=mobilenet_edgetpu_1.0@160", "feature_weight=(0.6,1.2,2.4)"),
+
+@dataclass(frozen=True)
+class Beside:
+    """What a search minds beside the recipe of the weights. changes: of the recipe. hyper_rate: see ``Search``."""
+
+    changes: tuple[str, ...] = ()
+    hyper_rate: float = 0.0
+
+
+# In training every gradient is as long as ``clip``, so that all levels count alike; here it is as it comes, and the
+# last level's would drown the first's. Answers of the one classifier find what that one wants to see: with more of its
+# feature maps kept than `photo` kept in its training, others see more of it. Changing z did nothing for `photo`.
+BESIDE = {
+    **dict.fromkeys(("tiny", "tiny-plain", "tiny-long"), Beside(("level_weight=(30.0,3.0,1.0)",), 0.03)),
+    "photo": Beside(("features=mobilenet_edgetpu_1.0@160", "feature_weight=(0.6,1.2,2.4)")),
 }
 
 
 @dataclass(frozen=True)
 class Search:
-    """How long and how boldly y is searched for.
+    """How long and how boldly y and z are searched for.
 
     steps: updates, of one level each, by turns. rate, hyper_rate: of Adam, for y and for z, in quantisation steps; they
-    fall over the second half; with a hyper_rate of 0 z is what h_a makes of g_a's y.
+    fall over the second half; with a hyper_rate of 0 z is what h_a makes of g_a's y; None: what suits the weights.
     temperature: of the draws, at the first update and at the last. answers: how many times the recipe's gamma a nat
     costs. cut_every: of each level every so many-th update is without a cut inside the block. seed: of the draws; the
     same picture gives the same bytes on the same machine.
@@ -58,7 +66,7 @@ class Search:
 
     steps: int = 60
     rate: float = 0.03
-    hyper_rate: float = 0.03
+    hyper_rate: float | None = None
     temperature: tuple[float, float] = (0.5, 0.1)
     answers: float = 2.0
     cut_every: int = 4
@@ -73,7 +81,7 @@ class RefiningCodec(HierCodec):
 
     def looks_for(self, recipe: Recipe, search: Search) -> None:
         """By which loss to search. Raises DataError for a classifier, or a hierarchy, that is not at hand."""
-        self.search = {**asdict(search), "recipe": recipe.name, **{k: getattr(recipe, k) for k in _SAID}}
+        self.search = said(recipe, search)
         self._search, gamma = search, tuple(search.answers * each for each in recipe.gamma)
         loss = replace(recipe, gamma=gamma, target="clean", label_smoothing=0.0, cut_share=1.0)
         table, judges = hierarchy.load(recipe.hierarchy), []
@@ -144,9 +152,6 @@ class RefiningCodec(HierCodec):
         return y.detach(), hyper.z if s.hyper_rate else z
 
 
-_SAID = ("lam", "gamma", "level_weight", "classifier", "features", "feature_weight", "jitter")
-
-
 class _CroppedView(TrainingView):
     """Of a padded picture, the part that is shown."""
 
@@ -156,6 +161,20 @@ class _CroppedView(TrainingView):
 
     def synthesise(self, y_hat: Tensor) -> Tensor:
         return super().synthesise(y_hat)[:, :, : self.height, : self.width]
+
+
+def settled(name: str, recipe: dict[str, Any], search: Search, changes: Sequence[str] = ()) -> tuple[Recipe, Search]:
+    """By which recipe, and how, weights of this name and recipe are searched with: ``BESIDE``, then ``changes``."""
+    beside = BESIDE.get(name, Beside())
+    if search.hyper_rate is None:
+        search = replace(search, hyper_rate=beside.hyper_rate)
+    return changed(from_json(recipe), [*beside.changes, *changes]), search
+
+
+def said(recipe: Recipe, search: Search) -> dict[str, Any]:
+    """What results say of a search."""
+    fields = ("lam", "gamma", "level_weight", "classifier", "features", "feature_weight", "jitter")
+    return {**asdict(search), "recipe": recipe.name, **{field: getattr(recipe, field) for field in fields}}
 
 
 def load(
@@ -174,7 +193,7 @@ def load(
     _, about = weights.read(weights.locate(name))
     if "recipe" not in about:
         raise CheckpointError(f"{name} does not say by which recipe it was trained: its loss cannot be gone on with.")
-    recipe = changed(from_json(about["recipe"]), [*BESIDE.get(codec.name, ()), *changes])
+    recipe, search = settled(codec.name, about["recipe"], search or Search(), changes)
     codec.name += REFINED
-    codec.looks_for(recipe, search or Search())
+    codec.looks_for(recipe, search)
     return codec

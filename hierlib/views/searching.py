@@ -1,4 +1,4 @@
-"""What some updates of y do to the files of a few pictures: a table for notebooks, of an encoder that searches."""
+"""What some updates of its symbols do to the files of a few pictures: a table for notebooks, of a searching encoder."""
 
 from __future__ import annotations
 
