@@ -38,15 +38,16 @@ class Tables:
         return float(self.bits_of(values, rows).sum())
 
     def bits_of(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Of each of the values its part of ``ideal_bits``."""
+        """Of each of the values its part of ``ideal_bits``. The two arrays may be of any shapes that fit each other."""
         values, rows = np.asarray(values, dtype=np.int64), np.asarray(rows, dtype=np.int64)
         begins, escapes = self.begins[rows], self.begins[rows + 1] - self.begins[rows] - 2
         symbols = values - self.lows[rows]
         outside = (symbols < 0) | (symbols >= escapes)
         at = begins + np.where(outside, escapes, symbols)
         bits = -np.log2((self.cumulative[at + 1] - self.cumulative[at]) / TOTAL)
-        folded = np.where(symbols < 0, 2 * (-1 - symbols) + 1, 2 * (symbols - escapes))
-        return bits + np.where(outside, 2 * np.floor(np.log2(np.maximum(folded, 0) + 1)) + 1, 0)
+        folded = np.where(symbols < 0, 2 * (-1 - symbols) + 1, 2 * (symbols - escapes))[outside]
+        bits[outside] += 2 * np.floor(np.log2(folded + 1)) + 1
+        return bits
 
 
 def scale_position(log_sigma: np.ndarray) -> np.ndarray:

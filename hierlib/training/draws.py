@@ -71,14 +71,14 @@ class HyperDraws:
         self.centred = (z.double() - self.medians).float().detach().requires_grad_()
         farthest = min(int(self.centred.detach().abs().max().ceil()) + REACH, FARTHEST)
         values = np.arange(-farthest, farthest + 1)
-        bits = [tables.bits_of(values, np.full(len(values), row)) for row in range(len(medians))]
-        self.farthest, self.bits = farthest, torch.from_numpy(np.stack(bits)).float().to(z.device)
+        bits = tables.bits_of(values, np.arange(len(medians))[:, None])
+        self.farthest, self.bits = farthest, torch.from_numpy(bits).float().to(z.device)
 
     def draw(self, temperature: float) -> tuple[Tensor, Tensor]:
         """z_hat, (B, N_hyper, h, w) float64, and its bits (B,); of the nearest integers where the temperature is 0."""
         below = self.centred.detach().floor().clamp(-self.farthest, self.farthest - 1)
         q = between_integers(self.centred, below, temperature) if temperature else self.centred.detach().round()
-        channels = torch.arange(len(self.bits), device=below.device)[:, None, None].expand_as(below[0])
+        channels = torch.arange(len(self.bits), device=below.device)[:, None, None]
         column = below.long() + self.farthest
         low, high = self.bits[channels, column], self.bits[channels, column + 1]
         return q.double() + self.medians, (low + (q - below) * (high - low)).sum((1, 2, 3))

@@ -133,6 +133,7 @@ class RefiningCodec(HierCodec):
         y, hyper = y.detach().requires_grad_(), HyperDraws(z, self.medians, self.z_tables)
         searched = [(y, s.rate), *([(hyper.centred, s.hyper_rate)] if s.hyper_rate else [])]
         adam = torch.optim.Adam([{"params": [values]} for values, _ in searched])
+        unsearched = None if s.hyper_rate else hyper.draw(0.0)
         for step in range(s.steps):
             done = step / s.steps
             for group, (_, rate) in zip(adam.param_groups, searched, strict=True):
@@ -140,7 +141,7 @@ class RefiningCodec(HierCodec):
             hot, cold = s.temperature
             temperature = hot * (cold / hot) ** done
             turn, level = divmod(step, self.levels)
-            z_hat, bits_z = hyper.draw(temperature if s.hyper_rate else 0.0)
+            z_hat, bits_z = unsearched or hyper.draw(temperature)
             coder = DrawingCoder(y, self.slices, temperature)
             self.network.entropy.walk(z_hat, coder, level + 1)
             loss = self._uncut if turn % s.cut_every == s.cut_every - 1 else self._loss
@@ -149,7 +150,7 @@ class RefiningCodec(HierCodec):
             adam.zero_grad()
             (loss.total(terms, level) * len(images)).backward()  # the sum over pictures, however many
             adam.step()
-        return y.detach(), hyper.z if s.hyper_rate else z
+        return y.detach(), z if unsearched else hyper.z
 
 
 class _CroppedView(TrainingView):

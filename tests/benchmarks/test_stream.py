@@ -47,7 +47,7 @@ def ideal_bytes(codec: HierCodec, whole: StreamDecoder) -> list[np.ndarray]:
     at, found = whole.header.length_bytes + whole.z_bytes, []
     tables = codec.y_tables
     for block in whole.blocks:
-        bits = np.array([tables.ideal_bits(block.q[i : i + 1], block.rows[i : i + 1]) for i in range(len(block.q))])
+        bits = tables.bits_of(block.q, block.rows)
         found.append(at + CHECK_BITS / 8 + np.cumsum(bits) / 8)
         at = found[-1][-1]
     return found
